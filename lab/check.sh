@@ -1,0 +1,47 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Every test of the project as one KTAP stream; the last line counts them.
+#
+#   lab/check.sh SRC [ARGUMENTS OF lab/run.py]
+set -uo pipefail
+
+cd "$(dirname "$0")/.." || exit
+src=$1
+shift
+log=build/check.ktap
+number=0 status=0
+
+# stage NAME COMMAND...: a command that prints KTAP, as one test of ours.
+stage() {
+	local name=$1 ok=ok
+	shift
+	number=$((number + 1))
+	echo "# Subtest: $name" | sed 's/^/    /'
+	"$@" 2>&1 | grep -v -x -E '[0-9]+ passed, [0-9]+ failed' | sed -u 's/^/    /'
+	[ "${PIPESTATUS[0]}" = 0 ] || { ok="not ok"; status=1; }
+	echo "$ok $number $name"
+}
+
+{
+	echo "KTAP version 1"
+	echo "1..4"
+	stage style lab/style.sh "$src"
+	stage series series/test.py
+	stage tree series/tree.py verify
+	stage scenarios lab/run.py --src "$src" "$@"
+	exit "$status"
+} | tee "$log.part"
+status=${PIPESTATUS[0]}
+mv "$log.part" "$log"
+
+# The stages are sums of what they hold: they do not count once more.
+passed=$(grep -c '^ \+ok ' "$log")
+failed=$(grep -c '^ \+not ok ' "$log")
+[ "$failed" = 0 ] || grep '^ \+not ok ' "$log" >&2
+if [ "$status" != 0 ] && [ "$failed" = 0 ]; then
+	failed=1
+	echo "lab/check.sh: a stage ended early: $(grep '^not ok' "$log")" >&2
+fi
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

@@ -1,0 +1,96 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Configure and build a kernel of the lab.
+#
+#   lab/kernel.sh SRC ARCH VARIANT [FRAGMENT...]
+#
+# SRC is a kernel tree, ARCH is arm64 or x86_64, VARIANT is plain or debug.
+# The objects go to SRC/.build-ARCH[-debug]: as a direct child of the source,
+# the compiler sees the same relative paths whatever the tree is called, so
+# that ccache serves the fork, the base and each topic from one cache. Prints
+# the path of the image.
+set -euo pipefail
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+src=$1 arch=$2 variant=$3
+shift 3
+out=$src/.build-$arch
+[ "$variant" = plain ] || out=$out-$variant
+name=$(basename "$src")/$arch${variant#plain}
+
+die() {
+	echo "lab/kernel.sh: $*" >&2
+	exit 1
+}
+
+case $arch in
+arm64)	karch=arm64 cross=aarch64-linux-gnu- image=arch/arm64/boot/Image
+	native=arch/arm64/configs/tee.config ;;
+x86_64)	karch=x86 cross='' image=arch/x86/boot/bzImage
+	native=arch/x86/configs/confidential.config ;;
+*)	die "no such ARCH: $arch (arm64 or x86_64)" ;;
+esac
+
+fragments=("$top/lab/kernel/lab.config" "$top/lab/kernel/$arch.config"
+	   "$top/$native" "$top/lab/kernel/tests.config")
+[ "$variant" = plain ] || fragments+=("$top/kernel/configs/tee-$variant.config")
+for f in "$@"; do
+	[ -e "$f" ] || f=$top/$f
+	[ -e "$f" ] || die "no such fragment: ${f#"$top"/} (FRAGMENTS takes paths of .config files)"
+	fragments+=("$f")
+done
+
+export CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=$src CCACHE_MAXSIZE=6G
+export CCACHE_DIR=${CCACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/tee-linux/ccache}
+export KBUILD_BUILD_USER=lab KBUILD_BUILD_HOST=tee-linux
+export KBUILD_BUILD_TIMESTAMP='1970-01-01' LOCALVERSION=-lab
+kmake() {
+	make -C "$src" O="$out" ARCH="$karch" CROSS_COMPILE="$cross" \
+	     CC="ccache ${cross}gcc" HOSTCC='ccache gcc' -j"$(nproc)" "$@"
+}
+
+mkdir -p "$out"
+exec 9> "$out/.lab-lock"
+flock -n 9 || { echo "lab/kernel.sh: another run builds $name, waiting" >&2; flock 9; }
+log=$out/lab.log
+: > "$log"
+fail() {
+	grep -E -A8 'error|Error |\*\*\*' "$log" | tail -25 >&2 || tail -15 "$log" >&2
+	die "$1 of $name failed. The whole log: $log"
+}
+
+# Configuration: only where a fragment or a Kconfig file has changed.
+key=$(cat "${fragments[@]}" "$0" | sha256sum)
+kconfigs=$(find "$src" -name 'Kconfig*' -newer "$out/.lab-key" -print -quit 2> /dev/null || true)
+if [ "$key" != "$(cat "$out/.lab-key" 2> /dev/null)" ] || [ -n "$kconfigs" ]; then
+	cat "${fragments[@]}" > "$out/lab.fragment"
+	kmake KCONFIG_ALLCONFIG="$out/lab.fragment" allnoconfig >> "$log" 2>&1 ||
+		fail 'the configuration'
+	python3 "$top/lab/kernel/survived.py" "$src" "$out/.config" "${fragments[@]}" ||
+		die "the configuration of $name is not what the fragments say"
+	echo "$key" > "$out/.lab-key"
+fi
+
+# Build, with a counter: make -n would take longer than most builds, so the
+# total is the number of lines that the last whole build printed.
+start=$(date +%s)
+total=$(cat "$out/.lab-lines" 2> /dev/null || echo 0)
+(
+	kmake "$(basename "$image")" ${MODULES:+modules} 2>&1 && echo "@done"
+) | awk -v log_="$log" -v tty="$([ -t 2 ] && echo 1)" -v total="$total" -v name="$name" '
+	/^@done$/ { ok = 1; next }
+	{ print >> log_ }
+	/^  [A-Z]/ {
+		n++
+		if (tty && n % 10 == 0)
+			printf "  %-9s %-40s %5d%s\r", "KERNEL", name, n, \
+			       (total > n ? " of about " total : "") > "/dev/stderr"
+	}
+	END { print n + 0; exit !ok }' > "$out/.lab-count" || fail 'the build'
+lines=$(cat "$out/.lab-count")
+[ "$lines" -gt "$total" ] && echo "$lines" > "$out/.lab-lines"
+[ "$lines" -lt 20 ] ||
+	printf '  %-9s %-46s %4d s\n' KERNEL "$name: $lines steps" $(($(date +%s) - start)) >&2
+[ -e "$out/$image" ] || fail 'the build'
+echo "$out/$image"

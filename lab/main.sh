@@ -1,0 +1,171 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What the Makefile's targets do, step by step. Called by it, with its
+# variables in the environment.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+target=$1
+start=$(date +%s)
+
+die() {
+	echo "make $target: $*" >&2
+	exit "${status:-1}"
+}
+usage() {
+	status=2 die "$@"
+}
+
+case ${ARCH:-} in ''|arm64|x86_64) ;; *) usage "no such ARCH: $ARCH (arm64 or x86_64)" ;; esac
+case ${ABI:-} in ''|ffa|smc) ;; *) usage "no such ABI: $ABI (ffa or smc)" ;; esac
+[ "${ARCH:-}" != x86_64 ] || [ -z "${ABI:-}" ] ||
+	usage "ABI=$ABI is for ARCH=arm64; x86_64 has no secure world here"
+
+took() {
+	local s=$(($(date +%s) - start))
+	mkdir -p build/results
+	echo "$s" > "build/results/$target.seconds"
+	printf '  %-9s %-46s %4d s\n' TOOK "make $target" $s >&2
+}
+
+# tree [TOPICS]: assemble, and set src to the tree that is to be built.
+tree() {
+	series/tree.py assemble --topics "${1-$TOPICS}" ${LINUX:+--linux "$LINUX"}
+	src=$(series/tree.py status | sed -n 's/^src=//p')
+}
+
+base_tree() {
+	series/tree.py worktree base base build/base
+	base=$PWD/build/base
+}
+
+# needs SRC TREE ARGS...: build what the tests that these arguments select need.
+needs() {
+	local from=$1 kind a b fragments=()
+	shift
+	read -ra fragments <<< "${FRAGMENTS:-}"
+	while read -r kind a b; do
+		case $kind in
+		kernel)	lab/kernel.sh "$from" "$a" "$b" "${fragments[@]}" > /dev/null ;;
+		abi)	[ "$a" = x86_64 ] || lab/firmware.sh "$a"
+			lab/rootfs.sh "$a" ;;
+		esac
+	done < <(lab/run.py --src "$from" --needs "$@")
+}
+
+# The arguments of lab/run.py that the user's variables stand for.
+selection=(--topics "$TOPICS" --abis "${ABI:-${ABIS// /,}}")
+[ -z "${ARCH:-}" ] || selection+=(--arch "$ARCH")
+[ -z "${ONLY:-}" ] || selection+=(--only "$ONLY")
+variant=plain
+[ -z "${DEBUG:-}" ] || variant=debug
+selection+=(--variant "$variant")
+
+one_abi() {
+	if [ "${ARCH:-arm64}" = x86_64 ]; then
+		abi=x86_64
+	else
+		abi=${ABI:-$(echo "$ABIS" | grep -ow -e ffa -e smc | tail -n 1)}
+	fi
+	[ -n "$abi" ] || die "the configuration builds no arm64 ABI: ARCH=x86_64, or make menuconfig"
+}
+
+case $target in
+boot)
+	one_abi
+	lab/deps.sh 12
+	tree
+	test=boot-$abi-2cpu
+	needs "$src" --only "$test"
+	lab/run.py --src "$src" --only "$test" > build/boot.ktap || true
+	series/tree.py status |
+		lab/report.py "build/results/fork/$test.json" $(($(date +%s) - start)) ||
+		{ grep '^#' build/boot.ktap >&2; die "the scenario failed, see above"; }
+	;;
+shell)
+	one_abi
+	lab/deps.sh 12
+	tree
+	needs "$src" --only "boot-$abi-2cpu"
+	exec lab/run.py --src "$src" --only "boot-$abi-2cpu" --shell
+	;;
+tree)
+	lab/deps.sh 6
+	tree
+	series/tree.py status
+	;;
+kernel)
+	lab/deps.sh 6
+	tree
+	read -ra fragments <<< "${FRAGMENTS:-}"
+	lab/kernel.sh "$src" "${ARCH:-arm64}" "$variant" "${fragments[@]}"
+	;;
+list)
+	exec lab/run.py --src . --suite check,soak "${selection[@]}" --list
+	;;
+check)
+	lab/deps.sh 8
+	if [ -n "${ONLY:-}" ]; then
+		tree
+		needs "$src" "${selection[@]}" --suite check,soak
+		lab/run.py --src "$src" "${selection[@]}" --suite check,soak
+	else
+		tree
+		needs "$src" "${selection[@]}"
+		lab/check.sh "$src" "${selection[@]}"
+	fi
+	took
+	;;
+soak)
+	lab/deps.sh 12
+	tree
+	needs "$src" "${selection[@]}" --suite soak
+	lab/run.py --src "$src" "${selection[@]}" --suite soak
+	took
+	;;
+compare)
+	lab/deps.sh 12
+	tree
+	base_tree
+	needs "$src" "${selection[@]}"
+	needs "$base" "${selection[@]}"
+	lab/run.py --tree base --src "$base" "${selection[@]}" --compare
+	lab/run.py --tree fork --src "$src" "${selection[@]}"
+	lab/table.py build/results
+	took
+	;;
+topics)
+	lab/deps.sh 12
+	for topic in ${TOPICS//,/ }; do
+		tree "$topic"
+		needs "$src" "${selection[@]}" --topics "$topic"
+		lab/run.py --tree "$topic" --src "$src" "${selection[@]}" --topics "$topic"
+	done
+	tree
+	took
+	;;
+defconfig|menuconfig)
+	lab/deps.sh
+	[ -e linux/Makefile ] || tree
+	src=$(series/tree.py status | sed -n 's/^src=//p')
+	[ "$target" = menuconfig ] || { rm -f .config; target=alldefconfig; }
+	mkdir -p build/kconfig
+	make -C "$src" -s O="$PWD/build/kconfig" KBUILD_KCONFIG="$PWD/Kconfig" \
+	     KCONFIG_CONFIG="$PWD/.config" "$target"
+	;;
+clean)
+	rm -rf build/results build/kconfig build/firmware build/rootfs ./*.part
+	for dir in linux/.build-* build/*/.build-*; do
+		[ ! -d "$dir" ] || rm -rf "$dir"
+	done
+	;;
+distclean)
+	if [ -d linux/.git ] && [ -n "$(git -C linux status --porcelain --untracked-files=no)" ]; then
+		die "linux/ holds uncommitted work: commit it and make export, or remove linux/ yourself"
+	fi
+	rm -rf linux build .config .config.old
+	;;
+*)
+	usage "no such target: $target (see lab/main.sh)" ;;
+esac

@@ -1,0 +1,46 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""The report of `make boot`, on one screen.
+
+    report.py RESULT.json SECONDS < output of series/tree.py status
+"""
+import json
+import pathlib
+import statistics
+import sys
+
+
+def main():
+    result = json.loads(pathlib.Path(sys.argv[1]).read_text())
+    tree = dict(line.rstrip("\n").split("=", 1) for line in sys.stdin if "=" in line)
+    facts, figures = result["facts"], result["figures"]
+    rows = [
+        ("tree", f"Linux {tree['version']}, {tree['commits']} commits of {tree['topics'] or 'no topic'}"),
+        ("", f"integration {tree['integration'][:12]}, {tree['recorded']}"
+             + (", with uncommitted changes" if tree.get("dirty") == "yes" else "")),
+        ("kernel", facts.get("kernel", "?")),
+        ("firmware", ", ".join(f"{n} {facts[n]}" for n in ("TF-A", "OP-TEE", "FF-A") if n in facts)
+         or "none"),
+        ("devices", ", ".join(facts.get("devices", [])) or "none"),
+        ("boot", seconds(figures, "boot")),
+        ("kexec", seconds(figures, "kexec")),
+        ("logs", result["logs"]),
+        ("outcome", result["outcome"] + (f": {result['message']}" if result["message"] else "")),
+        ("took", f"{int(sys.argv[2]) // 60} min {int(sys.argv[2]) % 60} s"),
+    ]
+    print()
+    for name, text in rows:
+        print(f"  {name:9} {text}")
+    print()
+    return result["outcome"] != "pass"
+
+
+def seconds(figures, name):
+    """Median of a figure in seconds, as text."""
+    if name not in figures:
+        return "not measured"
+    return f"{statistics.median(figures[name]['values']):.2f} s"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

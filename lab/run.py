@@ -1,0 +1,252 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Run scenarios of lab/scenarios/ and print KTAP.
+
+A scenario is a Python file: its docstring says in one line what it shows, and
+
+    MATRIX  dict of lists: abi (smc, ffa, x86_64), cpus, and anything else that
+            scenario() takes; one test for each combination
+    LIMIT   seconds after which the machine counts as hung
+    MEMORY  of the machine; APPEND to its command line; VARIANT of the kernel
+            (plain or debug); SUITE (check, or soak for the long ones);
+            TOPIC that it needs, if not just a kernel; BOOT = False where the
+            scenario starts the machine itself; all optional
+    sensible(...)  which combinations to leave out; optional
+    scenario(guest, ...)
+            what to do, with a booted lab.guest.Guest; raises Trouble
+
+Each test leaves build/results/TREE/TEST.json, and its consoles' logs beside.
+"""
+import argparse
+import concurrent.futures
+import dataclasses
+import fnmatch
+import functools
+import importlib.util
+import inspect
+import itertools
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+import time
+
+from guest import TOP, Guest, Trouble
+
+DEFAULTS = {"LIMIT": 60, "MEMORY": "2G", "APPEND": "", "VARIANT": "plain", "SUITE": "check",
+            "TOPIC": "", "DEVICES": [], "MACHINE": "virt,secure=on,gic-version=3",
+            "CPU": "cortex-a57", "BOOT": True}
+
+
+@dataclasses.dataclass
+class Setup:
+    """What one machine is made of."""
+    arch: str
+    abi: str
+    cpus: int
+    memory: str
+    append: str
+    limit: float
+    images: dict
+    rootfs: pathlib.Path
+    firmware: pathlib.Path
+    machine: str
+    cpu: str
+    devices: list
+    accel: list
+    topics: list
+
+
+@dataclasses.dataclass
+class Test:
+    """One scenario with one combination of its parameters."""
+    name: str
+    module: object
+    params: dict
+    debug: bool = False
+
+    def get(self, attr):
+        return getattr(self.module, attr, DEFAULTS[attr])
+
+    @property
+    def variant(self):
+        return "debug" if self.debug else self.get("VARIANT")
+
+    @property
+    def limit(self):
+        """The debug kernel is slower; its figures are not compared."""
+        return self.get("LIMIT") * (4 if self.variant == "debug" else 1)
+
+    @property
+    def arch(self):
+        return "x86_64" if self.params["abi"] == "x86_64" else "arm64"
+
+
+def load():
+    """Every test there is, in a stable order."""
+    tests = []
+    for path in sorted((TOP / "lab/scenarios").glob("*.py")):
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        for values in itertools.product(*module.MATRIX.values()):
+            params = dict(zip(module.MATRIX, values))
+            if not getattr(module, "sensible", lambda **_: True)(**params):
+                continue
+            words = [f"{v}cpu" if k == "cpus" else str(v) for k, v in params.items()]
+            tests.append(Test("-".join([path.stem] + words), module, params))
+    return tests
+
+
+@functools.cache
+def kvm():
+    """QEMU's options for x86_64: KVM where it really works, else TCG."""
+    probe = ["timeout", "5", "qemu-system-x86_64", "-accel", "kvm", "-M", "q35", "-display", "none",
+             "-nodefaults", "-S", "-monitor", "stdio"]
+    works = subprocess.run(probe, input=b"quit\n", capture_output=True, check=False).returncode == 0
+    return ["-accel", "kvm", "-cpu", "host"] if works else ["-accel", "tcg,thread=multi", "-cpu", "max"]
+
+
+def image(src, arch, variant):
+    out = src / (".build-" + arch + ("" if variant == "plain" else "-" + variant))
+    return out / ("arch/x86/boot/bzImage" if arch == "x86_64" else "arch/arm64/boot/Image")
+
+
+def setup(test, args):
+    """The machine for a test on the kernel tree of these arguments."""
+    params = test.params
+    images = {"kernel": image(args.src, test.arch, test.variant)}
+    for name, tree in (other.split("=", 1) for other in args.other):
+        images[name] = image(pathlib.Path(tree), test.arch, test.variant)
+    return Setup(arch=test.arch, abi=params["abi"], cpus=params.get("cpus", 1),
+                 memory=test.get("MEMORY"), append=test.get("APPEND"), limit=test.limit, images=images,
+                 rootfs=TOP / f"build/rootfs/{params['abi']}.cpio",
+                 firmware=TOP / f"build/firmware/{params['abi']}/qemu_fw.bios",
+                 machine=test.get("MACHINE"), cpu=test.get("CPU"), devices=test.get("DEVICES"),
+                 accel=kvm() if test.arch == "x86_64" else [],
+                 topics=args.topics.split(","))
+
+
+def perform(test, args):
+    """Run one test; returns its result, which is on disk by then."""
+    folder = TOP / "build/results" / args.tree
+    start = time.monotonic()
+    with Guest(setup(test, args), folder / test.name) as guest:
+        result = {"test": test.name, "title": test.module.__doc__.splitlines()[0],
+                  "tree": args.tree, **test.params, "outcome": "pass", "message": ""}
+        try:
+            if test.get("BOOT"):
+                guest.figure("boot", guest.boot(), "s")
+            wanted = inspect.signature(test.module.scenario).parameters
+            test.module.scenario(guest, **{k: v for k, v in test.params.items() if k in wanted})
+        except Trouble as trouble:
+            result["outcome"], result["message"] = trouble.outcome, str(trouble)
+            result["tail"] = guest.tail()
+        result.update(seconds=round(time.monotonic() - start, 1), figures=guest.figures,
+                      facts=guest.facts, logs=str((folder / test.name).relative_to(TOP)))
+    part = folder / f"{test.name}.json.part"
+    part.write_text(json.dumps(result, indent=1) + "\n")
+    part.rename(folder / f"{test.name}.json")
+    return result
+
+
+def shell(test, args):
+    """Hand the machine's console to the person at the terminal."""
+    guest = Guest(setup(test, args), TOP / "build/shell")
+    command = guest.command("lab.shell", "mon:stdio")
+    print("  The guest's console; Ctrl-A X ends it. The secure world's: build/shell/secure.log",
+          file=sys.stderr)
+    try:
+        return subprocess.run(command, check=False).returncode
+    finally:
+        guest.__exit__()
+
+
+def select(args, topics):
+    tests = [t for t in load() if t.get("SUITE") in args.suite.split(",")
+             and (not t.get("TOPIC") or t.get("TOPIC") in topics)]
+    if args.abis:
+        tests = [t for t in tests if t.params["abi"] in args.abis.split(",")]
+    if args.arch:
+        tests = [t for t in tests if t.arch == args.arch]
+    if args.variant == "debug":
+        for test in tests:
+            test.debug = True
+    if args.only:
+        tests = [t for t in tests if fnmatch.fnmatch(t.name, args.only) or args.only in t.name]
+    return tests
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tree", default="fork", help="what the results are called")
+    parser.add_argument("--src", required=True, type=pathlib.Path, help="its kernel tree, built")
+    parser.add_argument("--other", action="append", default=[], metavar="NAME=SRC",
+                        help="another built tree, whose kernel the guest has as /boot/NAME")
+    parser.add_argument("--suite", default="check")
+    parser.add_argument("--topics", default="optee-kexec,ffa-ima,confidential-devices")
+    parser.add_argument("--abis", help="only these, with a comma between them")
+    parser.add_argument("--arch")
+    parser.add_argument("--variant", choices=["plain", "debug"], default="plain",
+                        help="debug: every test on the debug kernel")
+    parser.add_argument("--only", help="a test's name, a part of it, or a pattern with *")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--list", action="store_true", help="name the tests, run nothing")
+    parser.add_argument("--needs", action="store_true",
+                        help="name the architectures, variants and ABIs that the tests need")
+    parser.add_argument("--shell", action="store_true",
+                        help="the console of the first test's machine, for a person")
+    parser.add_argument("--compare", action="store_true",
+                        help="a failure on this tree is a finding: exit 0 all the same")
+    args = parser.parse_args()
+
+    tests = select(args, args.topics.split(","))
+    if not tests:
+        everything = sorted({t.name.split("-")[0] for t in load()})
+        sys.exit(f"lab/run.py: no test is called {args.only or ''!r} for ABI {args.abis or 'any'}, "
+                 f"ARCH {args.arch or 'any'}. There are: {', '.join(everything)} "
+                 "(make list names every test).")
+    if args.list:
+        for test in tests:
+            print(f"{test.name:44} {test.module.__doc__.splitlines()[0]}")
+        return 0
+    if args.needs:
+        print("\n".join(sorted({f"kernel {t.arch} {t.variant}" for t in tests}
+                               | {f"abi {t.params['abi']}" for t in tests})))
+        return 0
+
+    if args.shell:
+        return shell(tests[0], args)
+
+    (TOP / "build/results" / args.tree).mkdir(parents=True, exist_ok=True)
+    passed = failed = 0
+    lock = threading.Lock()
+    print("KTAP version 1")
+    print(f"1..{len(tests)}", flush=True)
+
+    def one(test):
+        return test, perform(test, args)
+
+    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        number = 0
+        for done in concurrent.futures.as_completed([pool.submit(one, t) for t in tests]):
+            test, result = done.result()
+            number += 1
+            with lock:
+                ok = result["outcome"] == "pass"
+                passed, failed = passed + ok, failed + (not ok)
+                for line in [] if ok else [f"{result['outcome']}: {result['message']}",
+                                           *result["tail"], f"logs: {result['logs']}",
+                                           f"repeat: make check ONLY={test.name}"]:
+                    print(f"# {line}")
+                print(f"{'ok' if ok else 'not ok'} {number} {test.name} # {result['seconds']} s",
+                      flush=True)
+    print(f"# {args.tree}: pass:{passed} fail:{failed}")
+    return 1 if failed and not args.compare else 0
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("LC_ALL", "C.UTF-8")
+    sys.exit(main())

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A kernel boots on its firmware, its TEE answers, and it kexecs"""
+import re
+
+MATRIX = {"abi": ["smc", "ffa", "x86_64"], "cpus": [2]}
+
+
+def scenario(guest, abi):
+    guest.facts["kernel"] = guest.run("uname -r")
+    if abi != "x86_64":
+        secure_world(guest, abi)
+    guest.figure("kexec", guest.kexec(), "s")
+    if abi != "x86_64":
+        guest.run("xtest -t regression 1001")
+
+
+def secure_world(guest, abi):
+    log = guest.run("dmesg")
+    secure = guest.secure_log.read_text(errors="replace")
+    secure = guest.secure_log.read_text(errors="replace")
+    # TF-A speaks on the normal world's console until it hands over.
+    guest.facts["TF-A"] = one(guest, r"BL31: v([^(\s]+)", guest.text, "TF-A's version")
+    guest.facts["OP-TEE"] = one(guest, r"OP-TEE version: ([\w.]+)", secure, "OP-TEE's version")
+    if abi == "ffa":
+        guest.facts["FF-A"] = one(guest, r"ARM FF-A: Firmware version (\S+) found", log, "FF-A's")
+    one(guest, r"(optee: initialized driver)", log, "OP-TEE's driver")
+    guest.facts["devices"] = guest.run("ls /sys/bus/tee/devices; "
+                                       "ls /sys/bus/arm_ffa/devices", check=False).split()
+    guest.run("/lab/supplicant start && xtest -t regression 1001")
+
+
+def one(guest, pattern, text, what):
+    found = re.search(pattern, text)
+    guest.must(found, f"the logs do not show {what}")
+    return found[1]

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""After a panic the crash kernel writes a dump that can be read"""
+MATRIX = {"abi": ["smc", "ffa"], "how": ["load", "file"]}
+LIMIT = 120
+APPEND = "crashkernel=384M"
+MARK = "the words that the dump must hold"
+
+
+def scenario(guest, how):
+    guest.run(f"echo '{MARK}' > /dev/kmsg")
+    guest.run("/lab/supplicant start")
+    guest.crash(how)
+    guest.run("makedumpfile -l -d 31 /proc/vmcore /tmp/dump", limit=90)
+    guest.figure("dump", int(guest.run("stat -c %s /tmp/dump")) / 1e6, "MB")
+    # Opened again, by its own means: the old kernel's log is in it.
+    guest.run("makedumpfile --dump-dmesg /tmp/dump /tmp/dmesg")
+    log = guest.run("grep -h -e 'words that' -e 'sysrq triggered crash' /tmp/dmesg")
+    guest.must(MARK in log and "sysrq triggered crash" in log,
+               f"the dump's log lacks the old kernel's last words: {log}")

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Five kexecs in a row, and the TEE answers after each"""
+MATRIX = {"abi": ["smc", "ffa", "x86_64"], "cpus": [1, 4], "how": ["load", "file"],
+          "users": ["idle", "supplicant"]}
+LIMIT = 120
+
+
+def sensible(abi, users, **_):
+    """Without a secure world there is nobody to use it."""
+    return abi != "x86_64" or users == "idle"
+
+
+def scenario(guest, abi, how, users):
+    for _ in range(5):
+        if users == "supplicant":
+            guest.run("/lab/supplicant start")
+        guest.figure("kexec", guest.kexec(how), "s")
+        if abi != "x86_64":
+            # One session with a PTA: the secure world takes calls, and memory.
+            guest.run("xtest -t regression 1001")
