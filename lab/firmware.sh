@@ -163,7 +163,7 @@ else
 		PLATFORM=vexpress-qemu_armv8a CFG_ARM64_core=y \
 		CFG_USER_TA_TARGETS=ta_arm64 CFG_ARM_GICV3=y \
 		CFG_CORE_SEL1_SPMC=y CFG_TEE_CORE_LOG_LEVEL=2 \
-		CFG_WITH_STATS=y CFG_ENABLE_EMBEDDED_TESTS=y \
+		CFG_WITH_STATS=y CFG_ENABLE_EMBEDDED_TESTS=y CFG_NOTIF_TEST_WD=n \
 		CFG_IN_TREE_EARLY_TAS="pkcs11/fd02c9da-306c-48c7-a49c-bbd827ae86ee trusted_keys/f04a0fe7-1f5d-4b9b-abf7-619b85b4ce8c" \
 		TEE_IMPL_VERSION="$optee_ffa-tee-linux" all
 	bl32=$work/optee-os/out/core

@@ -47,9 +47,10 @@ static_checks() {
 	shift 2
 	export CCACHE_DIR=${XDG_CACHE_HOME:-$HOME/.cache}/tee-linux/ccache CCACHE_NOHASHDIR=1
 	silent make -C "$src" -s O="$src/.build-$arch" ARCH="${arch/x86_64/x86}" \
-		CROSS_COMPILE="$cross" CC="ccache ${cross}gcc" W=1 C=2 "$@"
+		CROSS_COMPILE="$cross" CC="ccache ${cross}gcc" W=1 C=2 CHECK="$sparse" "$@"
 }
 
+sparse=$(lab/sparse.sh) || exit 1
 scripts=$(git grep --untracked -l -e '^#!/bin/sh' -e '^#!/bin/bash' -- lab series .ci)
 pythons=$(git ls-files -co --exclude-standard 'lab/*.py' 'series/*.py')
 echo "KTAP version 1"

@@ -15,7 +15,7 @@ def scenario(guest, abi):
 
 
 def secure_world(guest, abi):
-    log = guest.run("dmesg")
+    log = guest.dmesg()
     secure = guest.secure_log.read_text(errors="replace")
     secure = guest.secure_log.read_text(errors="replace")
     # TF-A speaks on the normal world's console until it hands over.

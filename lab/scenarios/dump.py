@@ -14,6 +14,6 @@ def scenario(guest, how):
     guest.figure("dump", int(guest.run("stat -c %s /tmp/dump")) / 1e6, "MB")
     # Opened again, by its own means: the old kernel's log is in it.
     guest.run("makedumpfile --dump-dmesg /tmp/dump /tmp/dmesg")
-    log = guest.run("grep -h -e 'words that' -e 'sysrq triggered crash' /tmp/dmesg")
+    log = guest.run("grep -h -e 'words that' -e 'sysrq triggered crash' /tmp/dmesg", raw=True)
     guest.must(MARK in log and "sysrq triggered crash" in log,
                f"the dump's log lacks the old kernel's last words: {log}")

@@ -8,7 +8,7 @@ APPEND = "initcall_debug ignore_loglevel"
 
 
 def scenario(guest):
-    calls = re.findall(r"calling +(\w+)\+\S+ @", guest.run("dmesg"))
+    calls = re.findall(r"calling +(\w+)\+\S+ @", guest.dmesg())
     guest.must("ffa_init" in calls, "ffa_init was not called")
     guest.must("crb_acpi_driver_init" in calls, "the kernel has no CRB driver to be early for")
     before = [c for c in DRIVERS if c in calls and calls.index(c) < calls.index("ffa_init")]
