@@ -48,6 +48,7 @@ class Guest:
         self.setup = setup
         self.logs = pathlib.Path(logs)
         self.logs.mkdir(parents=True, exist_ok=True)
+        self.secure_log.unlink(missing_ok=True)     # an earlier run's
         self.figures, self.facts = {}, {}
         self.deadline = time.monotonic() + setup.limit
         self.qemu = None

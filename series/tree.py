@@ -416,7 +416,7 @@ def check_form(name, patches):
             continue
         if tags := re.findall(r"^(?:Signed-off-by|Change-Id):.*", message, re.M | re.I):
             found.append(f"{file}: carries '{tags[0]}'; who sends a series signs it (make send)")
-        if not re.match(r"\S+: \S", message):
+        if not re.match(r"[^:\n]+: \S", message):
             found.append(f"{file}: its subject is not 'subsystem: Sentence'")
     return found
 
