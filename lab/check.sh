@@ -18,7 +18,7 @@ stage() {
 	shift
 	number=$((number + 1))
 	echo "# Subtest: $name" | sed 's/^/    /'
-	"$@" 2>&1 | grep -v -x -E '[0-9]+ passed, [0-9]+ failed' | sed -u 's/^/    /'
+	"$@" 2>&1 | grep --line-buffered -v -x -E '[0-9]+ passed, [0-9]+ failed' | sed -u 's/^/    /'
 	[ "${PIPESTATUS[0]}" = 0 ] || { ok="not ok"; status=1; }
 	echo "$ok $number $name"
 }

@@ -9,6 +9,8 @@ import pathlib
 import statistics
 import sys
 
+RECORDED = {"yes": "the recorded one", "no": "not the recorded one"}
+
 
 def main():
     result = json.loads(pathlib.Path(sys.argv[1]).read_text())
@@ -16,7 +18,7 @@ def main():
     facts, figures = result["facts"], result["figures"]
     rows = [
         ("tree", f"Linux {tree['version']}, {tree['commits']} commits of {tree['topics'] or 'no topic'}"),
-        ("", f"integration {tree['integration'][:12]}, {tree['recorded']}"
+        ("", f"integration {tree['integration'][:12]}, {RECORDED.get(tree['recorded'], tree['recorded'])}"
              + (", with uncommitted changes" if tree.get("dirty") == "yes" else "")),
         ("kernel", facts.get("kernel", "?")),
         ("firmware", ", ".join(f"{n} {facts[n]}" for n in ("TF-A", "OP-TEE", "FF-A") if n in facts)
