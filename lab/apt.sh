@@ -57,6 +57,10 @@ update() {
 	if ! APT_CONFIG=$dir/apt.conf apt-get -qq update \
 	     -o APT::Update::Error-Mode=any > "$dir/update.log" 2>&1; then
 		sed 's/^/  /' "$dir/update.log" >&2
+		! grep -q 'is expired' "$dir/update.log" ||
+			die "$mirror is out of date, or this machine's clock is wrong ($(date -I))." \
+			    "DEBIAN_MIRROR=URL names another mirror. For a mirror that is frozen on" \
+			    "purpose, Acquire::Check-Valid-Until \"false\"; in /etc/apt/apt.conf.d/."
 		die "cannot read the package lists from $mirror." \
 		    "Is this machine online? DEBIAN_MIRROR=URL names another mirror."
 	fi

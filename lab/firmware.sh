@@ -64,6 +64,9 @@ fi
 log=$out/build.log
 : > "$log"
 
+# TF-A's and OP-TEE's makefiles take these for their own.
+unset ARCH PLATFORM PLAT DEBUG LOG_LEVEL CROSS_COMPILE
+
 die() {
 	printf 'lab/firmware.sh: %s: %s\n' "$abi" "$1" >&2
 	[ $# -lt 2 ] || printf '  %s\n' "${@:2}" >&2
@@ -105,12 +108,17 @@ step() {
 	step_start=$SECONDS
 }
 
+# Into the log; with V=1 onto the terminal as well.
+into_log() {
+	if [ "${V:-}" = 1 ]; then tee -a "$log" >&2; else cat >> "$log"; fi
+}
+
 # run WHAT HINT COMMAND...: into the log; a failure shows the end of it.
 run() {
 	local what=$1 hint=$2
 	shift 2
 	echo "+ $*" >> "$log"
-	if ! "$@" >> "$log" 2>&1 < /dev/null; then
+	if ! "$@" 2>&1 < /dev/null | into_log; then
 		tail -n 15 "$log" | sed 's/^/  | /' >&2
 		die "$what failed; the whole log is $PWD/$log" "$hint"
 	fi
@@ -156,7 +164,10 @@ else
 		dpkg-source --no-check -x "$optee_dsc" "$work/optee-os"
 	apply optee-os "$optee_ffa"
 	# Debian's python sees Debian's modules; one from elsewhere on PATH may not.
-	# Log level 2 (info) prints the version on the secure console.
+	# Log level 2 (info) prints the version on the secure console. The test
+	# watchdog of the embedded tests notifies for ever, also after the normal
+	# world has asked it to stop, and panics when it meets the next kernel: no
+	# OP-TEE that is shipped has it.
 	run "building OP-TEE OS $optee_ffa" "$again" \
 		make -C "$work/optee-os" -j"$jobs" O=out \
 		PYTHON3=/usr/bin/python3 CROSS_COMPILE64="$ccache$arm64" \

@@ -77,10 +77,11 @@ fi
 start=$(date +%s)
 total=$(cat "$out/.lab-lines" 2> /dev/null || echo 0)
 (
-	kmake "$(basename "$image")" ${MODULES:+modules} 2>&1 && echo "@done"
-) | awk -v log_="$log" -v tty="$([ -t 2 ] && echo 1)" -v total="$total" -v name="$name" '
+	kmake "$(basename "$image")" ${V:+V="$V"} 2>&1 && echo "@done"
+) | awk -v log_="$log" -v tty="$([ -t 2 ] && echo 1)" -v total="$total" -v name="$name" -v verbose="${V:-}" '
 	/^@done$/ { ok = 1; next }
 	{ print >> log_ }
+	verbose == 1 { print > "/dev/stderr" }
 	/^  [A-Z]/ {
 		n++
 		if (tty && n % 10 == 0)

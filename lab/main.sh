@@ -8,6 +8,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 target=$1
 start=$(date +%s)
+# Variables given to our make are not for the makes that are called here.
+unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL
 
 die() {
 	echo "make $target: $*" >&2
@@ -22,11 +24,13 @@ case ${ABI:-} in ''|ffa|smc) ;; *) usage "no such ABI: $ABI (ffa or smc)" ;; esa
 [ "${ARCH:-}" != x86_64 ] || [ -z "${ABI:-}" ] ||
 	usage "ABI=$ABI is for ARCH=arm64; x86_64 has no secure world here"
 
+# At the end, whatever it is: how long it took, also kept with the results.
 took() {
-	local s=$(($(date +%s) - start))
+	local status=$? s=$(($(date +%s) - start))
 	mkdir -p build/results
 	echo "$s" > "build/results/$target.seconds"
 	printf '  %-9s %-46s %4d s\n' TOOK "make $target" $s >&2
+	exit $status
 }
 
 # tree [TOPICS]: assemble, and set src to the tree that is to be built.
@@ -71,6 +75,8 @@ one_abi() {
 	[ -n "$abi" ] || die "the configuration builds no arm64 ABI: ARCH=x86_64, or make menuconfig"
 }
 
+case $target in boot|kernel|check|soak|compare|topics) trap took EXIT ;; esac
+
 case $target in
 boot)
 	one_abi
@@ -80,7 +86,7 @@ boot)
 	needs "$src" --only "$test"
 	lab/run.py --src "$src" --only "$test" > build/boot.ktap || true
 	series/tree.py status |
-		lab/report.py "build/results/fork/$test.json" $(($(date +%s) - start)) ||
+		lab/report.py "build/results/fork/$test.json" ||
 		{ grep '^#' build/boot.ktap >&2; die "the scenario failed, see above"; }
 	;;
 shell)
@@ -115,14 +121,12 @@ check)
 		needs "$src" "${selection[@]}"
 		lab/check.sh "$src" "${selection[@]}"
 	fi
-	took
 	;;
 soak)
 	lab/deps.sh 12
 	tree
 	needs "$src" "${selection[@]}" --suite soak
 	lab/run.py --src "$src" "${selection[@]}" --suite soak
-	took
 	;;
 compare)
 	lab/deps.sh 12
@@ -133,7 +137,6 @@ compare)
 	lab/run.py --tree base --src "$base" "${selection[@]}" --compare
 	lab/run.py --tree fork --src "$src" "${selection[@]}"
 	lab/table.py build/results
-	took
 	;;
 topics)
 	lab/deps.sh 12
@@ -143,7 +146,6 @@ topics)
 		lab/run.py --tree "$topic" --src "$src" "${selection[@]}" --topics "$topic"
 	done
 	tree
-	took
 	;;
 defconfig|menuconfig)
 	lab/deps.sh

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The report of `make boot`, on one screen.
 
-    report.py RESULT.json SECONDS < output of series/tree.py status
+    report.py RESULT.json < output of series/tree.py status
 """
 import json
 import pathlib
@@ -28,7 +28,6 @@ def main():
         ("kexec", seconds(figures, "kexec")),
         ("logs", result["logs"]),
         ("outcome", result["outcome"] + (f": {result['message']}" if result["message"] else "")),
-        ("took", f"{int(sys.argv[2]) // 60} min {int(sys.argv[2]) % 60} s"),
     ]
     print()
     for name, text in rows:

@@ -17,7 +17,6 @@ def scenario(guest, abi):
 def secure_world(guest, abi):
     log = guest.dmesg()
     secure = guest.secure_log.read_text(errors="replace")
-    secure = guest.secure_log.read_text(errors="replace")
     # TF-A speaks on the normal world's console until it hands over.
     guest.facts["TF-A"] = one(guest, r"BL31: v([^(\s]+)", guest.text, "TF-A's version")
     guest.facts["OP-TEE"] = one(guest, r"OP-TEE version: ([\w.]+)", secure, "OP-TEE's version")
