@@ -49,6 +49,7 @@ Build
   make tree       assemble linux/ from the base and series/
   make kernel     build the kernel of linux/ as it stands
   make topics     integrate, build and test each topic alone
+  make bisect     build and boot every commit, its options on and off
   make defconfig menuconfig
                   which topics, architectures and ABIs; see Kconfig
 Work on a series
@@ -71,8 +72,8 @@ export HELP
 help:
 	@printf '%s\n' "$$HELP"
 
-.PHONY: boot check compare soak topics
-boot check compare soak topics:
+.PHONY: boot check compare soak topics bisect
+boot check compare soak topics bisect:
 	@exec lab/main.sh $@
 
 .PHONY: shell kernel tree list

@@ -40,8 +40,9 @@ verify() {
 
 {
 	echo "KTAP version 1"
-	echo "1..4"
+	echo "1..5"
 	stage style lab/style.sh "$src"
+	stage lab lab/test.py
 	stage series series/test.py
 	stage tree verify
 	stage scenarios lab/run.py --src "$src" "$@"

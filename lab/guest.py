@@ -43,6 +43,7 @@ class Guest:
     """One QEMU machine. Use as a context manager: it never outlives the test."""
 
     KEXEC = {"load": "-c", "file": "-s"}
+    machines, stopped = set(), False    # of all guests: see stop_all()
 
     def __init__(self, setup, logs):
         self.setup = setup
@@ -62,6 +63,13 @@ class Guest:
 
     # The machine.
 
+    @classmethod
+    def stop_all(cls):
+        """Switch off every machine: whoever waits for one hears that it is off."""
+        cls.stopped = True
+        for machine in list(cls.machines):
+            machine.kill()
+
     def __enter__(self):
         return self
 
@@ -70,6 +78,7 @@ class Guest:
             self.qemu.kill()
             self.qemu.wait()
             self._reader.join()
+            self.machines.discard(self.qemu)
         self._drop_initrd()
 
     @property
@@ -127,7 +136,11 @@ class Guest:
         (self.logs / "qemu.cmd").write_text(" ".join(map(str, command)) + "\n")
         start = time.monotonic()
         self.qemu = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                     stderr=open(self.logs / "qemu.err", "wb"))
+                                     stderr=open(self.logs / "qemu.err", "wb"),
+                                     start_new_session=True)    # Ctrl-C is the runner's
+        self.machines.add(self.qemu)
+        if self.stopped:
+            self.qemu.kill()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.ready()

@@ -51,11 +51,19 @@ needs() {
 	read -ra fragments <<< "${FRAGMENTS:-}"
 	while read -r kind a b; do
 		case $kind in
-		kernel)	lab/kernel.sh "$from" "$a" "$b" "${fragments[@]}" > /dev/null ;;
-		abi)	[ "$a" = x86_64 ] || lab/firmware.sh "$a"
-			lab/rootfs.sh "$a" ;;
+		kernel)	lab/kernel.sh "$from" "$a" "$b" "${fragments[@]}" > /dev/null || return 1 ;;
+		abi)	[ "$a" = x86_64 ] || lab/firmware.sh "$a" || return 1
+			lab/rootfs.sh "$a" || return 1 ;;
 		esac
 	done < <(lab/run.py --src "$from" --needs "$@")
+}
+
+# Build build/bisect with the series' options on or off, and boot every kernel.
+bisect_step() {
+	local with=${FRAGMENTS:-}
+	[ "$1" = on ] || with="$with lab/kernel/off.config"
+	FRAGMENTS=$with needs build/bisect "${selection[@]}" --only 'boot-*' || return 1
+	lab/run.py --tree bisect --src build/bisect "${selection[@]}" --only 'boot-*'
 }
 
 # The arguments of lab/run.py that the user's variables stand for.
@@ -75,7 +83,10 @@ one_abi() {
 	[ -n "$abi" ] || die "the configuration builds no arm64 ABI: ARCH=x86_64, or make menuconfig"
 }
 
-case $target in boot|kernel|check|soak|compare|topics) trap took EXIT ;; esac
+# A pattern that no test has is said before anything is built.
+[ -z "${ONLY:-}" ] || lab/run.py --src . --suite check,soak "${selection[@]}" --list > /dev/null || exit 2
+
+case $target in boot|kernel|check|soak|compare|topics|bisect) trap took EXIT ;; esac
 
 case $target in
 boot)
@@ -134,8 +145,7 @@ compare)
 	base_tree
 	needs "$src" "${selection[@]}"
 	needs "$base" "${selection[@]}"
-	lab/run.py --tree base --src "$base" "${selection[@]}" --compare
-	lab/run.py --tree fork --src "$src" "${selection[@]}"
+	lab/run.py --src "$src" --beside "base=$base" "${selection[@]}"
 	lab/table.py build/results
 	;;
 topics)
@@ -146,6 +156,26 @@ topics)
 		lab/run.py --tree "$topic" --src "$src" "${selection[@]}" --topics "$topic"
 	done
 	tree
+	;;
+bisect)
+	lab/deps.sh 12
+	tree
+	number=0 failed=0
+	echo "KTAP version 1"
+	for topic in ${TOPICS//,/ }; do
+		for commit in $(git -C "$src" rev-list --reverse "base..topic/$topic"); do
+			series/tree.py worktree bisect "$commit" build/bisect
+			for option in on off; do
+				number=$((number + 1))
+				ok=ok
+				bisect_step "$option" > build/bisect.log 2>&1 ||
+					{ ok="not ok" failed=$((failed + 1)); tail -n 30 build/bisect.log | sed 's/^/# /'; }
+				echo "$ok $number $(git -C "$src" log -1 --format=%s "$commit"), options $option"
+			done
+		done
+	done
+	echo "1..$number"
+	[ $failed = 0 ] || die "$failed of $number failed: these commits do not build and boot on their own"
 	;;
 defconfig|menuconfig)
 	lab/deps.sh

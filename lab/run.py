@@ -9,8 +9,9 @@ A scenario is a Python file: its docstring says in one line what it shows, and
     LIMIT   seconds after which the machine counts as hung
     MEMORY  of the machine; APPEND to its command line; VARIANT of the kernel
             (plain or debug); SUITE (check, or soak for the long ones);
-            TOPIC that it needs, if not just a kernel; BOOT = False where the
-            scenario starts the machine itself; all optional
+            TOPIC that it needs, if not just a kernel; COMPARE = False if it
+            says nothing on another tree; BOOT = False where the scenario
+            starts the machine itself; all optional
     sensible(...)  which combinations to leave out; optional
     scenario(guest, ...)
             what to do, with a booted lab.guest.Guest; raises Trouble
@@ -28,16 +29,17 @@ import itertools
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
-import threading
 import time
+import traceback
 
 from guest import TOP, Guest, Trouble
 
 DEFAULTS = {"LIMIT": 60, "MEMORY": "2G", "APPEND": "", "VARIANT": "plain", "SUITE": "check",
             "TOPIC": "", "DEVICES": [], "MACHINE": "virt,secure=on,gic-version=3,its=off",
-            "CPU": "cortex-a57", "BOOT": True}
+            "CPU": "cortex-a57", "BOOT": True, "COMPARE": True}
 
 
 @dataclasses.dataclass
@@ -121,36 +123,41 @@ def image(src, arch, variant):
     return out / ("arch/x86/boot/bzImage" if arch == "x86_64" else "arch/arm64/boot/Image")
 
 
-def setup(test, args):
-    """The machine for a test on the kernel tree of these arguments."""
+def setup(test, src, args):
+    """The machine for a test on a kernel tree."""
     params = test.params
-    images = {"kernel": image(args.src, test.arch, test.variant)}
+    images = {"kernel": image(src, test.arch, test.variant)}
     for name, tree in (other.split("=", 1) for other in args.other):
         images[name] = image(pathlib.Path(tree), test.arch, test.variant)
+    rootfs = TOP / f"build/rootfs/{params['abi']}.cpio"
+    firmware = TOP / f"build/firmware/{params['abi']}/qemu_fw.bios"
+    for part in [*images.values(), rootfs] + ([firmware] if test.arch == "arm64" else []):
+        if not part.exists():
+            sys.exit(f"lab/run.py: {part} is not there. make boot, or make check, builds it.")
     return Setup(arch=test.arch, abi=params["abi"], cpus=params.get("cpus", 1),
                  memory=test.get("MEMORY"), append=test.get("APPEND"), limit=test.limit, images=images,
-                 rootfs=TOP / f"build/rootfs/{params['abi']}.cpio",
-                 firmware=TOP / f"build/firmware/{params['abi']}/qemu_fw.bios",
-                 machine=test.get("MACHINE"), cpu=test.get("CPU"), devices=test.get("DEVICES"),
+                 rootfs=rootfs, firmware=firmware, machine=test.get("MACHINE"), cpu=test.get("CPU"),
+                 devices=test.get("DEVICES"),
                  accel=accelerator(images["kernel"]) if test.arch == "x86_64" else [],
                  topics=args.topics.split(","))
 
 
-def perform(test, args):
+def perform(test, tree, src, args):
     """Run one test; returns its result, which is on disk by then."""
-    folder = TOP / "build/results" / args.tree
+    folder = TOP / "build/results" / tree
     start = time.monotonic()
-    with Guest(setup(test, args), folder / test.name) as guest:
+    with Guest(setup(test, src, args), folder / test.name) as guest:
         result = {"test": test.name, "title": test.module.__doc__.splitlines()[0],
-                  "tree": args.tree, **test.params, "outcome": "pass", "message": ""}
+                  "tree": tree, **test.params, "outcome": "pass", "message": "", "tail": []}
         try:
             if test.get("BOOT"):
                 guest.figure("boot", guest.boot(), "s")
             wanted = inspect.signature(test.module.scenario).parameters
             test.module.scenario(guest, **{k: v for k, v in test.params.items() if k in wanted})
         except Trouble as trouble:
-            result["outcome"], result["message"] = trouble.outcome, str(trouble)
-            result["tail"] = guest.tail()
+            result.update(outcome=trouble.outcome, message=str(trouble), tail=guest.tail())
+        except Exception:       # a mistake in the scenario is a failure of this test alone
+            result.update(outcome="error", message=traceback.format_exc(), tail=guest.tail())
         result.update(seconds=round(time.monotonic() - start, 1), figures=guest.figures,
                       facts=guest.facts, logs=str((folder / test.name).relative_to(TOP)))
     part = folder / f"{test.name}.json.part"
@@ -161,7 +168,7 @@ def perform(test, args):
 
 def shell(test, args):
     """Hand the machine's console to the person at the terminal."""
-    guest = Guest(setup(test, args), TOP / "build/shell")
+    guest = Guest(setup(test, args.src, args), TOP / "build/shell")
     command = guest.command("lab.shell", "mon:stdio")
     print("  The guest's console; Ctrl-A X ends it. The secure world's: build/shell/secure.log",
           file=sys.stderr)
@@ -205,8 +212,9 @@ def main():
                         help="name the architectures, variants and ABIs that the tests need")
     parser.add_argument("--shell", action="store_true",
                         help="the console of the first test's machine, for a person")
-    parser.add_argument("--compare", action="store_true",
-                        help="a failure on this tree is a finding: exit 0 all the same")
+    parser.add_argument("--beside", metavar="NAME=SRC",
+                        help="run each test on this built tree too, at the same time; "
+                        "what fails there is a finding, not a failure")
     args = parser.parse_args()
 
     tests = select(args, args.topics.split(","))
@@ -227,33 +235,55 @@ def main():
     if args.shell:
         return shell(tests[0], args)
 
-    (TOP / "build/results" / args.tree).mkdir(parents=True, exist_ok=True)
-    for test in tests:
-        setup(test, args)       # once before the threads, which would all probe for KVM
-    passed = failed = 0
-    lock = threading.Lock()
+    trees = {args.tree: args.src}
+    if args.beside:
+        name, src = args.beside.split("=", 1)
+        trees = {name: pathlib.Path(src), **trees}
+        tests = [t for t in tests if t.get("COMPARE")]
+    for name, src in trees.items():
+        (TOP / "build/results" / name).mkdir(parents=True, exist_ok=True)
+        for test in tests:
+            setup(test, src, args)      # before the threads: it may probe for KVM, or stop here
+    runs = [[(test, name, src) for name, src in trees.items()] for test in tests]
+    if not args.beside:
+        runs = [sum(runs, [])]
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     print("KTAP version 1")
-    print(f"1..{len(tests)}", flush=True)
-
-    def one(test):
-        return test, perform(test, args)
-
-    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        number = 0
-        for done in concurrent.futures.as_completed([pool.submit(one, t) for t in tests]):
-            test, result = done.result()
-            number += 1
-            with lock:
+    print(f"1..{len(tests) * len(trees)}", flush=True)
+    number = passed = failed = 0
+    pool = concurrent.futures.ThreadPoolExecutor(len(trees) if args.beside else args.jobs)
+    try:
+        for batch in runs:
+            jobs = [pool.submit(perform, *run, args) for run in batch]
+            for job in concurrent.futures.as_completed(jobs):
+                result = job.result()
                 ok = result["outcome"] == "pass"
-                passed, failed = passed + ok, failed + (not ok)
-                for line in [] if ok else [f"{result['outcome']}: {result['message']}",
-                                           *result["tail"], f"logs: {result['logs']}",
-                                           f"repeat: make check ONLY={test.name}"]:
-                    print(f"# {line}")
-                print(f"{'ok' if ok else 'not ok'} {number} {test.name} # {result['seconds']} s",
-                      flush=True)
+                finding = not ok and result["tree"] != args.tree
+                number, passed, failed = number + 1, passed + ok, failed + (not ok and not finding)
+                show(result, number, finding, args)
+    except KeyboardInterrupt:
+        pool.shutdown(wait=False, cancel_futures=True)
+        Guest.stop_all()
+        sys.exit("lab/run.py: interrupted. The results of the tests that ended are in build/results; "
+                 "the same command runs all of them again.")
+    finally:
+        pool.shutdown()
     print(f"# {args.tree}: pass:{passed} fail:{failed}")
-    return 1 if failed and not args.compare else 0
+    return 1 if failed else 0
+
+
+def show(result, number, finding, args):
+    """One test's lines of KTAP."""
+    name = result["test"] if not args.beside else f"{result['test']} on {result['tree']}"
+    ok = result["outcome"] == "pass"
+    lines = [f"{result['outcome']}: {result['message']}"]
+    if not ok and not finding:
+        lines += [*result["tail"], f"logs: {result['logs']}", f"repeat: make check ONLY={result['test']}"]
+    for line in "\n".join([] if ok else lines).splitlines():
+        print(f"# {line}")
+    print(f"{'ok' if ok or finding else 'not ok'} {number} {name} # "
+          f"{'XFAIL ' if finding else ''}{result['seconds']} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -16,14 +16,15 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "lab"))
+
+import ktap  # noqa: E402
+from ktap import has, run, test  # noqa: E402
+
 TMP = Path(tempfile.mkdtemp(prefix="tee-linux-test."))
-TESTS = []
-SKIP = object()
 
 CORE = "// SPDX-License-Identifier: GPL-2.0\n" + "".join(f"int line_{n};\n" for n in range(40))
 KERNEL = {
@@ -62,24 +63,6 @@ if [ -n "$FULL" ]; then case " $* " in *" $FULL "*)
 	echo "fatal: write error: No space left on device" >&2; exit 128 ;; esac; fi
 exec %s "$@"
 """
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
-
-def run(argv, cwd=None, env=None, status=0, stdin=None):
-    done = subprocess.run([str(a) for a in argv], cwd=cwd, env=env, input=stdin, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-    assert status is None or done.returncode == status, \
-        f"{argv} ended with {done.returncode}, not {status}:\n{done.stdout}"
-    return done.stdout
-
-
-def has(text, *words):
-    for word in words:
-        assert word in text, f"'{word}' is not in:\n{text}"
 
 
 class Lab:
@@ -849,7 +832,7 @@ def ids_are_recorded(lab):
 @test
 def mails_of_a_topic(lab):
     if not shutil.which("b4"):
-        return SKIP
+        return ktap.Skip("b4 is not installed")
     before = lab.git("for-each-ref") + lab.git("config", "-l", "--local")
     lab.tree("send", "alpha", "--out", "mails")
     mails = sorted((lab.root / "mails").iterdir())
@@ -888,47 +871,27 @@ def mails_refused(lab):
     refused("is not what series/alpha holds", "make export")
     lab.tree("export")
     if not shutil.which("b4"):
-        return SKIP
+        return ktap.Skip("b4 is not installed")
     refused("checkpatch.pl finds errors", "bad style")
     return None
 
 
-def run_test(function, start):
-    """(outcome, seconds, why it failed)"""
-    begin, why = time.monotonic(), ""
-    lab = Lab(function.__name__, like=start)
-    try:
-        result = function(lab)
-    except Exception:           # a test may fail in any way: say which, and go on
-        result, why = False, traceback.format_exc()
-    shutil.rmtree(lab.dir, ignore_errors=True)
-    return result, time.monotonic() - begin, why
-
-
 def main():
-    words = sys.argv[1:]
-    tests = [t for t in TESTS if not words or any(w in t.__name__ for w in words)]
-    failed = skipped = 0
-    print(f"KTAP version 1\n1..{len(tests)}", flush=True)
+    start = []
     try:
-        start = template()
-        with ThreadPoolExecutor((os.cpu_count() or 1) + 2) as pool:      # many of them sleep
-            runs = [pool.submit(run_test, t, start) for t in tests]
-            for number, (function, done) in enumerate(zip(tests, runs), 1):
-                result, seconds, why = done.result()
-                for line in why.splitlines():
-                    print(f"# {line}")
-                mark = "SKIP b4 is not installed" if result is SKIP else f"{seconds:.1f} s"
-                print(f"{'not ok' if result is False else 'ok'} {number} {function.__name__} # {mark}",
-                      flush=True)
-                failed += result is False
-                skipped += result is SKIP
+        return ktap.main(lambda function: run_test(function, start[0]),
+                         lambda: start.append(template()))
     finally:
         shutil.rmtree(TMP, ignore_errors=True)
-    print(f"{len(tests) - failed - skipped} passed, {failed} failed"
-          + (f", {skipped} skipped" if skipped else ""))
-    sys.exit(1 if failed else 0)
+
+
+def run_test(function, start):
+    lab = Lab(function.__name__, like=start)
+    try:
+        return function(lab)
+    finally:
+        shutil.rmtree(lab.dir, ignore_errors=True)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -507,10 +507,10 @@ def worktree(args):
 
 def send(args):
     from send import send_topic         # b4 and perl are asked for only here
+    if args.topic_name not in topics_here():
+        usage(f"unknown TOPIC '{args.topic_name}'; series/ has: {' '.join(topics_here())}")
     with lock(ROOT / "build/tree.lock"):
         tree = open_tree(args)
-        if args.topic_name not in topics_here():
-            usage(f"unknown topic '{args.topic_name}'; series/ has: {' '.join(topics_here())}")
         send_topic(tree, args.topic_name, Path(args.out).resolve())
 
 

@@ -1,0 +1,428 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tests of the laboratory's scripts: bad input, missing parts, interruptions.
+
+    lab/test.py [WORD...]      run all, or those whose name has one of the words
+
+Each test has a copy of the scripts, a cache of its own, and stand-ins on PATH
+for the programs that would take long, need the network, or boot a machine.
+"""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from ktap import has, main, run, test
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+TMP = pathlib.Path(tempfile.mkdtemp(prefix="tee-linux-lab."))
+
+# Stand-ins for the firmware's build: they make what the real ones would.
+FIRMWARE = {
+    "dpkg-source": 'for last; do :; done; mkdir -p "$last/core"\n',
+    "dpkg-deb": 'for last; do :; done; mkdir -p "$last"\n',
+    "patch": ":\n",
+    "aarch64-linux-gnu-gcc": ":\n", "gcc": ":\n", "dtc": ":\n",
+    "make": 'echo "made $*" >> "$HERE/made"\n'
+            '[ -z "${ARCH+set}${MAKEFLAGS:-}" ] || { echo "ARCH or MAKEFLAGS got here"; exit 2; }\n'
+            '[ ! -e "$HERE/slow" ] || { touch "$HERE/slow.seen"; sleep 30; }\n'
+            '[ ! -e "$HERE/full" ] || { echo "ld: No space left on device"; exit 2; }\n'
+            'sleep 0.3\n'
+            'while [ $# -gt 0 ]; do [ "$1" = -C ] && dir=$2; shift; done\n'
+            'mkdir -p "$dir/build/qemu/release" "$dir/out/core"\n'
+            'echo firmware > "$dir/build/qemu/release/qemu_fw.bios"\n',
+}
+APT = '#!/bin/sh\nmkdir -p "$HERE/files"; touch "$HERE/files/x"; echo "$HERE/files/x"\n'
+
+# A machine: says what the test put into its script, and waits.
+QEMU = """#!/bin/sh
+cat "$HERE/console"
+[ ! -e "$HERE/secure" ] || for a; do case $a in file:*) cat "$HERE/secure" > "${a#file:}" ;; esac; done
+[ -e "$HERE/ends" ] || exec sleep 60
+"""
+READY = "@lab ready kernel=7.3.4 up=0.5\n"
+SCENARIO = '"""A title"""\nMATRIX = {"abi": ["ffa"]}\nLIMIT = %s\n\n\ndef scenario(guest):\n    %s\n'
+
+
+class Copy:
+    """The project's scripts in a folder of their own, with stand-ins."""
+
+    def __init__(self, name):
+        self.dir = TMP / name
+        shutil.copytree(TOP / "lab", self.dir / "lab", ignore=shutil.ignore_patterns("__pycache__"))
+        for folder in ("series", "kernel", "arch"):
+            shutil.copytree(TOP / folder, self.dir / folder,
+                            ignore=shutil.ignore_patterns("__pycache__"))
+        for file in ("Makefile", "Kconfig"):
+            shutil.copy(TOP / file, self.dir)
+        (self.dir / "bin").mkdir()
+        self.env = {"PATH": f"{self.dir}/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8",
+                    "HOME": str(self.dir), "XDG_CACHE_HOME": str(self.dir / "cache"),
+                    "HERE": str(self.dir)}
+
+    def write(self, path, text, mode=0o644):
+        file = self.dir / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        file.chmod(mode)
+
+    def tool(self, name, text):
+        self.write(f"bin/{name}", "#!/bin/sh\n" + text, 0o755)
+
+    def run(self, *argv, status=0, **env):
+        return run(argv, cwd=self.dir, env={**self.env, **env}, status=status)
+
+    def start(self, *argv):
+        """In the background, and as a group, as a terminal would have it."""
+        return subprocess.Popen(argv, cwd=self.dir, env=self.env, text=True, start_new_session=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def wait_for(self, path):
+        for _ in range(200):
+            if (self.dir / path).exists():
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"{path} did not appear")
+
+    def cached(self, part):
+        """What is in a part of the cache, but for locks."""
+        folder = self.dir / "cache/tee-linux" / part
+        return sorted(p.name for p in folder.glob("*") if p.name != "lock") if folder.exists() else []
+
+    def firmware(self):
+        for name, text in FIRMWARE.items():
+            self.tool(name, text)
+        self.write("lab/apt.sh", APT, 0o755)
+
+    def machine(self, console, scenario="guest.run('true', limit=2)", limit=20, secure=None):
+        """One scenario, and the machine that it runs on."""
+        shutil.rmtree(self.dir / "lab/scenarios")
+        self.write("lab/scenarios/one.py", SCENARIO % (limit, scenario))
+        self.write("bin/qemu-system-aarch64", QEMU, 0o755)
+        self.write("console", console)
+        if secure:
+            self.write("secure", secure)
+        for file in ("src/.build-arm64/arch/arm64/boot/Image", "build/rootfs/ffa.cpio",
+                     "build/firmware/ffa/qemu_fw.bios"):
+            self.write(file, "x")
+
+    def result(self):
+        return json.loads((self.dir / "build/results/fork/one-ffa.json").read_text())
+
+
+# What a person types.
+
+@test
+def make_alone_prints_the_targets(lab):
+    out = lab.run("make")
+    has(out, "make boot", "make check", "make compare", "make send", "make distclean",
+        "ARCH=arm64|x86_64", "LINUX=PATH", "FRAGMENTS=", "ONLY=PATTERN", "V=1")
+
+
+@test
+def unknown_arch(lab):
+    has(lab.run("make", "boot", "ARCH=mips", status=2), "no such ARCH: mips (arm64 or x86_64)")
+
+
+@test
+def unknown_abi(lab):
+    has(lab.run("make", "check", "ABI=hvc", status=2), "no such ABI: hvc (ffa or smc)")
+    has(lab.run("make", "boot", "ARCH=x86_64", "ABI=ffa", status=2), "no secure world")
+
+
+@test
+def unknown_only(lab):
+    """Said before anything is fetched or built."""
+    out = lab.run("make", "check", "ONLY=nonsense", status=2)
+    has(out, "no test is called 'nonsense'", "kexec", "make list")
+    assert not (lab.dir / "linux").exists() and not (lab.dir / "cache").exists()
+
+
+@test
+def unknown_topic(lab):
+    has(lab.run("make", "tree", "TOPICS=nonsense", status=2), "nonsense", "optee-kexec")
+    has(lab.run("make", "send", "TOPIC=nonsense", "OUT=x", status=2), "nonsense", "optee-kexec")
+
+
+@test
+def unknown_fragment(lab):
+    has(lab.run("lab/kernel.sh", str(lab.dir), "arm64", "plain", "no.config", status=1),
+        "no such fragment: no.config", "FRAGMENTS")
+    has(lab.run("lab/kernel.sh", str(lab.dir), "mips", "plain", status=1), "no such ARCH: mips")
+
+
+@test
+def a_symbol_that_does_not_survive(lab):
+    lab.write("src/Kconfig", "config ALPHA\nconfig BETA\nconfig GAMMA\n")
+    lab.write("src/.config", "CONFIG_ALPHA=y\nCONFIG_GAMMA=m\n")
+    lab.write("f.config", "CONFIG_ALPHA=y\nCONFIG_BETA=y\nCONFIG_GAMMA=y\nCONFIG_DELTA=y\n"
+                          "CONFIG_CONFIDENTIAL_DEVICES=y\n")
+    out = lab.run("lab/kernel/survived.py", "src", "src/.config", "f.config", status=1)
+    has(out, "f.config: CONFIG_BETA=y was dropped", "CONFIG_GAMMA=y became m",
+        "CONFIG_DELTA=y is in no Kconfig", "CONFIG_CONFIDENTIAL_DEVICES is not in this tree")
+    assert "ALPHA" not in out
+    lab.write("f.config", "CONFIG_ALPHA=y\n# CONFIG_BETA is not set\n")
+    assert lab.run("lab/kernel/survived.py", "src", "src/.config", "f.config") == ""
+
+
+# The machine that it runs on.
+
+@test
+def too_little_disk(lab):
+    out = lab.run("lab/deps.sh", "1000000", status=1)
+    has(out, "GB are free", "needs 1000000 GB", "Make room")
+    assert not (lab.dir / "build").exists()
+
+
+@test
+def packages_that_cannot_be_installed(lab):
+    lab.tool("dpkg-query", "exit 1\n")
+    lab.tool("apt-get", 'echo "E: Could not resolve deb.example"; exit 100\n')
+    lab.tool("sudo", 'exec "$@"\n')
+    has(lab.run("lab/deps.sh", status=1), "Could not resolve", "could not install", "b4",
+        "online?", "build/deps.log")
+
+
+@test
+def no_root_and_no_sudo(lab):
+    lab.tool("dpkg-query", "exit 1\n")
+    lab.tool("id", "echo 1000\n")
+    if shutil.which("sudo", path="/usr/sbin:/usr/bin:/sbin:/bin"):
+        lab.tool("command", "exit 1\n")
+        lab.env["PATH"] = f"{lab.dir}/bin"
+        for name in ("df", "awk", "grep", "date", "paste", "dirname", "sh", "cat"):
+            (lab.dir / "bin" / name).symlink_to(shutil.which(name))
+    has(lab.run("lab/deps.sh", status=1), "run as root, or with sudo", "apt-get install")
+
+
+@test
+def no_root_is_needed_once_packages_are_there(lab):
+    lab.tool("dpkg-query", 'echo "install ok installed"\n')
+    lab.tool("id", "echo 1000\n")
+    assert lab.run("lab/deps.sh") == ""
+
+
+# The archive.
+
+@test
+def no_registry(lab):
+    out = lab.run("lab/apt.sh", "deb", "optee-os:arm64=1", "trixie", status=1,
+                  DEBIAN_MIRROR="http://127.0.0.1:9/debian")
+    has(out, "cannot read the package lists from http://127.0.0.1:9/debian", "online?",
+        "DEBIAN_MIRROR=")
+    assert not list((lab.dir / "cache/tee-linux/apt/files").glob("*"))
+    out = lab.run("lab/rootfs.sh", "ffa", status=1, DEBIAN_MIRROR="http://127.0.0.1:9/debian")
+    has(out, "cannot read the package lists")
+    assert not (lab.dir / "build/rootfs/ffa.cpio").exists() and not lab.cached("rootfs")
+
+
+@test
+def a_mirror_that_is_out_of_date(lab):
+    lab.tool("apt-get", 'echo "E: Release file for x is expired (invalid since 14d)."; exit 100\n')
+    has(lab.run("lab/apt.sh", "update", status=1), "out of date", "clock", "DEBIAN_MIRROR=")
+
+
+@test
+def a_truncated_download(lab):
+    """apt finds out; nothing of it appears under the name of a whole file."""
+    lab.tool("apt-get", 'case "$*" in *update*) exit 0 ;; esac\n'
+                        'echo half > optee-os_1_arm64.deb; echo "E: File has unexpected size"; exit 100\n')
+    has(lab.run("lab/apt.sh", "deb", "optee-os:arm64=1", "trixie", status=1),
+        "unexpected size", "cannot fetch optee-os:arm64=1", "To be had:")
+    assert not list((lab.dir / "cache/tee-linux/apt/files").glob("*"))
+    lab.tool("apt-get", 'case "$*" in *update*) exit 0 ;; esac\necho whole > optee-os_1_arm64.deb\n')
+    path = lab.run("lab/apt.sh", "deb", "optee-os:arm64=1", "trixie").strip()
+    assert pathlib.Path(path).read_text() == "whole\n"
+
+
+# Firmware: the longest of what the lab builds.
+
+@test
+def firmware_is_built_once(lab):
+    lab.firmware()
+    lab.run("lab/firmware.sh", "ffa", ARCH="", MAKEFLAGS="")
+    made = (lab.dir / "made").read_text()
+    assert made.count("made") == 2, made        # OP-TEE, and TF-A
+    assert (lab.dir / "build/firmware/ffa/qemu_fw.bios").read_text() == "firmware\n"
+    shutil.rmtree(lab.dir / "build")
+    assert lab.run("lab/firmware.sh", "ffa") == ""
+    assert (lab.dir / "build/firmware/ffa/qemu_fw.bios").exists()
+    assert (lab.dir / "made").read_text() == made
+    has(lab.run("lab/firmware.sh", "hvc", status=2), "lab/firmware.sh smc", "lab/firmware.sh ffa")
+
+
+@test
+def ctrl_c_in_the_firmware_and_again(lab):
+    lab.firmware()
+    lab.write("slow", "")
+    job = lab.start("lab/firmware.sh", "ffa")
+    lab.wait_for("slow.seen")
+    os.killpg(job.pid, signal.SIGINT)
+    job.communicate(timeout=20)
+    assert job.returncode != 0 and not lab.cached("firmware")
+    assert not (lab.dir / "build/firmware/ffa/qemu_fw.bios").exists()
+    assert not list((lab.dir / "cache/tee-linux/firmware").glob(".work*"))
+    (lab.dir / "slow").unlink()
+    lab.run("lab/firmware.sh", "ffa")
+    assert (lab.dir / "build/firmware/ffa/qemu_fw.bios").exists()
+
+
+@test
+def a_full_disk_in_the_firmware(lab):
+    lab.firmware()
+    lab.write("full", "")
+    out = lab.run("lab/firmware.sh", "smc", status=1)
+    has(out, "No space left on device", "building TF-A", "build.log", "Nothing half-made was kept")
+    assert not lab.cached("firmware")
+    lab.tool("df", 'echo x; echo "/dev/x 1 1 1000 1 /"\n')
+    has(lab.run("lab/firmware.sh", "smc", status=1), "0 MB are free", "Make room")
+
+
+@test
+def two_runs_at_once(lab):
+    lab.firmware()
+    jobs = [lab.start("lab/firmware.sh", "ffa") for _ in range(3)]
+    for job in jobs:
+        out, _ = job.communicate(timeout=60)
+        assert job.returncode == 0, out
+    assert (lab.dir / "made").read_text().count("made") == 2
+
+
+# The runner: what it makes of a machine's console.
+
+TROUBLE = {
+    "panic": "Kernel panic - not syncing: Attempted to kill init!",
+    "oops": "Unable to handle kernel NULL pointer dereference at virtual address 0",
+    "oops x86": "BUG: unable to handle page fault for address: ffff",
+    "hang": "INFO: task kexec:88 blocked for more than 30 seconds.",
+    "hang rcu": "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
+    "hang lockup": "watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [init:1]",
+    "report kasan": "BUG: KASAN: slab-use-after-free in tee_shm_put+0x10/0x20",
+    "report lockdep": "WARNING: possible circular locking dependency detected",
+    "report kmemleak": "kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
+    "report warn": "WARNING: CPU: 0 PID: 1 at drivers/tee/tee_core.c:1 f+0x1/0x2",
+    "report warn 7": "WARNING: drivers/tee/tee_core.c:1 at f+0x1/0x2, CPU#0: init/1",
+}
+
+
+def trouble(kind, line):
+    def function(lab):
+        lab.machine(f"[    0.1] Booting Linux\n[    0.2] {line}\n" + READY)
+        out = lab.run("lab/run.py", "--src", "src", status=1)
+        has(out, "not ok 1 one-ffa", line, "repeat: make check ONLY=one-ffa", "-- console.log",
+            "pass:0 fail:1")
+        result = lab.result()
+        assert result["outcome"] == kind.split()[0], result
+    function.__name__ = "the_runner_sees_" + kind.replace(" ", "_")
+    return test(function)
+
+
+for _kind, _line in TROUBLE.items():
+    trouble(_kind, _line)
+
+
+@test
+def the_runner_sees_a_secure_world_panic(lab):
+    lab.machine(READY, secure="E/TC:0 0 Panic at core/kernel.c:12 <f>\n")
+    has(lab.run("lab/run.py", "--src", "src", status=1), "secure-world panic", "-- secure.log")
+
+
+@test
+def the_runner_sees_a_hang(lab):
+    lab.machine("[    0.1] Booting Linux\n", limit=2)
+    has(lab.run("lab/run.py", "--src", "src", status=1), "hang: waited in vain for")
+    assert lab.result()["outcome"] == "hang"
+
+
+@test
+def the_runner_sees_a_machine_that_ends(lab):
+    lab.machine("[    0.1] Booting Linux\n")
+    lab.write("ends", "")
+    has(lab.run("lab/run.py", "--src", "src", status=1), "died: the machine is off")
+
+
+@test
+def the_runner_sees_a_command_that_fails(lab):
+    lab.machine(READY + "no such device\n@lab rc=3 id=1\n")
+    has(lab.run("lab/run.py", "--src", "src", status=1), "`true` ended with 3: no such device")
+
+
+@test
+def the_runner_passes_what_is_in_order(lab):
+    lab.machine(READY + "fine\n@lab rc=0 id=1\n")
+    has(lab.run("lab/run.py", "--src", "src"), "ok 1 one-ffa", "pass:1 fail:0")
+    assert lab.result()["outcome"] == "pass" and "boot" in lab.result()["figures"]
+
+
+@test
+def a_scenario_that_raises_is_a_failure(lab):
+    """A mistake in a scenario must not pass for a result, nor stop the others."""
+    lab.machine(READY, scenario="raise ValueError('mistake')")
+    out = lab.run("lab/run.py", "--src", "src", status=1)
+    has(out, "not ok 1 one-ffa", "mistake")
+
+
+@test
+def ctrl_c_leaves_no_machine(lab):
+    lab.machine("[    0.1] Booting Linux\n")
+    lab.write("bin/qemu-system-aarch64", '#!/bin/sh\necho $$ > "$HERE/pid"\nexec sleep 60\n', 0o755)
+    job = lab.start("lab/run.py", "--src", "src")
+    lab.wait_for("pid")
+    time.sleep(0.2)
+    job.send_signal(signal.SIGINT)
+    job.communicate(timeout=20)
+    assert job.returncode != 0
+    pid = int((lab.dir / "pid").read_text())
+    assert not pathlib.Path(f"/proc/{pid}").exists(), f"the machine {pid} goes on"
+    assert not (lab.dir / "build/results/fork/one-ffa/initrd").exists()
+
+
+@test
+def a_part_that_is_missing(lab):
+    lab.machine(READY)
+    (lab.dir / "build/rootfs/ffa.cpio").unlink()
+    has(lab.run("lab/run.py", "--src", "src", status=1), "build/rootfs/ffa.cpio", "make boot")
+
+
+# The table.
+
+@test
+def the_table(lab):
+    def result(tree, name, outcome, **figures):
+        lab.write(f"build/results/{tree}/{name}.json", json.dumps(
+            {"test": name, "title": "T", "outcome": outcome, "figures":
+             {k: {"unit": "s", "values": v} for k, v in figures.items()}}))
+    readme = "head\n<!-- compare: begin -->\nold\n<!-- compare: end -->\ntail\n"
+    lab.write("R.md", readme)
+    has(lab.run("lab/table.py", "build/results", "--readme", "R.md", status=1),
+        "does not hold the results of both trees", "make compare")
+    assert (lab.dir / "R.md").read_text() == readme
+    result("base", "kexec", "hang")
+    result("fork", "kexec", "pass", kexec=[3.0, 1.0, 2.0])
+    result("fork", "alone", "pass")
+    lab.run("lab/table.py", "build/results", "--readme", "R.md")
+    text = (lab.dir / "R.md").read_text()
+    has(text, "head\n", "| T (`kexec`) | **hangs** | works, kexec 2.00 s |", "\ntail\n")
+    assert "old" not in text and "alone" not in text
+    lab.write("R.md", "no markers\n")
+    has(lab.run("lab/table.py", "build/results", "--readme", "R.md", status=1), "markers")
+
+
+def perform(function):
+    lab = Copy(function.__name__)
+    try:
+        return function(lab)
+    finally:
+        shutil.rmtree(lab.dir, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(perform))
+    finally:
+        shutil.rmtree(TMP, ignore_errors=True)
