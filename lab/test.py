@@ -369,7 +369,7 @@ def a_scenario_that_raises_is_a_failure(lab):
 
 @test
 def ctrl_c_leaves_no_machine(lab):
-    lab.machine("[    0.1] Booting Linux\n")
+    lab.machine("[    0.1] Booting Linux\n", limit=60)
     lab.write("bin/qemu-system-aarch64", '#!/bin/sh\necho $$ > "$HERE/pid"\nexec sleep 60\n', 0o755)
     job = lab.start("lab/run.py", "--src", "src")
     lab.wait_for("pid")
