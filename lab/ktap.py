@@ -5,6 +5,7 @@ A test is a function with the decorator @test. It passes when it returns,
 fails when it raises, and is skipped when it returns skip("why").
 """
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -50,6 +51,8 @@ def _one(function, perform):
 def main(perform, prepare=lambda: None):
     """Run the tests whose names hold a word of the command line, or all."""
     words = sys.argv[1:]
+    # A job in the background has it ignored, and so would what the tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     tests = [t for t in TESTS if not words or any(w in t.__name__ for w in words)]
     failed = skipped = 0
     print(f"KTAP version 1\n1..{len(tests)}", flush=True)

@@ -84,6 +84,7 @@ die() {
 missing=
 command -v cpio > /dev/null || missing="$missing cpio"
 command -v dpkg-deb > /dev/null || missing="$missing dpkg"
+command -v aarch64-linux-gnu-gcc > /dev/null || missing="$missing gcc-aarch64-linux-gnu"
 [ -z "$missing" ] ||
 	die "these packages are missing:$missing" "Install them: apt-get install$missing"
 free=$(($(df -Pk "$cache" | awk 'NR == 2 { print $4 }') / 1024))
@@ -163,6 +164,11 @@ mv "$work/lib" "$libdir"
 for f in lab/rootfs/*; do
 	case ${f##*/} in
 	init) install -m 755 "$f" "$root/init" ;;
+	*.c)
+		# For the guest, and without its libraries: static.
+		[ $arch != arm64 ] || run "compiling $f" "$again" \
+			aarch64-linux-gnu-gcc -static -O2 -Wall -Wextra -Werror -s \
+			-o "$root/lab/$(basename "$f" .c)" "$f" ;;
 	*) install -m 755 "$f" "$root/lab/${f##*/}" ;;
 	esac
 done

@@ -854,7 +854,7 @@ def mails_refused(lab):
         has(lab.tree("send", topic, "--out", "mails", status=status, **env), *words)
         assert not (lab.root / "mails").exists()
         assert not list((lab.root / "build").glob("send.*"))
-    refused("unknown topic 'nope'", topic="nope", status=2)
+    refused("unknown TOPIC 'nope'", topic="nope", status=2)
     (lab.linux / "drivers/far.c").write_text("dirty\n")
     refused("uncommitted changes")
     lab.git("checkout", "-q", "drivers/far.c")

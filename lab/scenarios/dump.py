@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """After a panic the crash kernel writes a dump that can be read"""
-MATRIX = {"abi": ["smc", "ffa"], "how": ["load", "file"]}
+MATRIX = {"abi": ["smc", "ffa"], "how": ["load", "file"], "threads": ["free", "suspended"]}
 LIMIT = 120
 APPEND = "crashkernel=384M"
 MARK = "the words that the dump must hold"
 
 
-def scenario(guest, how):
+def scenario(guest, how, threads):
     guest.run(f"echo '{MARK}' > /dev/kmsg")
     # The clock starts at 0; makedumpfile takes a crash in that second for invalid.
     guest.run("date -s @2000000000")
     guest.run("/lab/supplicant start")
+    if threads == "suspended":
+        # More calls than OP-TEE has threads wait for a supplicant that is stopped.
+        guest.run("kill -STOP $(cat /run/tee-supplicant.pid); /lab/client load 4; sleep 1")
     guest.crash(how)
     guest.run("makedumpfile -l -d 31 /proc/vmcore /tmp/dump", limit=90)
     guest.figure("dump", int(guest.run("stat -c %s /tmp/dump")) / 1e6, "MB")

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * /lab/client MODE [COUNT]: clients of the TEE that are alive when the machine
+ * goes down. Each process says "@lab client MODE" on its standard output once
+ * it is where it should be, goes on in the background, and tells the kernel's
+ * log what became of it.
+ *
+ *   hold	has a session, allocated and registered memory, and sleeps
+ *   load	waits for the supplicant to load a trusted application
+ *   wait	has secure world sleep for 49 days: a thread there is suspended
+ *   busy	calls as fast as it can
+ *
+ * UUIDs and commands are those of OP-TEE's invocation test PTA and of xtest's
+ * os_test TA.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <linux/tee.h>
+
+#define SIZE			65536
+#define CMD_MUTEX		7	/* value a: 0 to write, 1 to read; b: ms */
+
+static const uint8_t pta_invoke_tests[TEE_IOCTL_UUID_LEN] = {
+	0xd9, 0x6a, 0x5b, 0x40, 0xc3, 0xe5, 0x21, 0xe3,
+	0x87, 0x94, 0x10, 0x02, 0xa5, 0xd5, 0xc6, 0x1b,
+};
+
+static const uint8_t ta_os_test[TEE_IOCTL_UUID_LEN] = {
+	0x5b, 0x9e, 0x0e, 0x40, 0x26, 0x36, 0x11, 0xe1,
+	0xad, 0x9e, 0x00, 0x02, 0xa5, 0xd5, 0xc5, 0x1b,
+};
+
+static const char *mode;
+
+static void say(const char *fmt, ...)
+{
+	char text[200];
+	va_list ap;
+	int n = snprintf(text, sizeof(text), "client %s: ", mode);
+	int fd = open("/dev/kmsg", O_WRONLY);
+
+	va_start(ap, fmt);
+	vsnprintf(text + n, sizeof(text) - n, fmt, ap);
+	va_end(ap);
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		perror(text);
+	close(fd);
+}
+
+/* Both calls return what the kernel said, or else what OP-TEE said. */
+static int open_session(int fd, const uint8_t *uuid, uint32_t *session)
+{
+	struct tee_ioctl_open_session_arg arg = {};
+	struct tee_ioctl_buf_data buf = { (uintptr_t)&arg, sizeof(arg) };
+
+	memcpy(arg.uuid, uuid, sizeof(arg.uuid));
+	if (ioctl(fd, TEE_IOC_OPEN_SESSION, &buf))
+		return -errno;
+	*session = arg.session;
+	return arg.ret;
+}
+
+static int take_mutex(int fd, uint32_t session, uint64_t reader, uint64_t ms)
+{
+	struct {
+		struct tee_ioctl_invoke_arg arg;
+		struct tee_ioctl_param params[4];
+	} call = {
+		.arg = { .func = CMD_MUTEX, .session = session, .num_params = 4 },
+		.params = {
+			{ .attr = TEE_IOCTL_PARAM_ATTR_TYPE_VALUE_INPUT, .a = reader, .b = ms },
+			{ .attr = TEE_IOCTL_PARAM_ATTR_TYPE_VALUE_OUTPUT },
+		},
+	};
+	struct tee_ioctl_buf_data buf = { (uintptr_t)&call, sizeof(call) };
+
+	if (ioctl(fd, TEE_IOC_INVOKE, &buf))
+		return -errno;
+	return call.arg.ret;
+}
+
+static void ready(void)
+{
+	printf("@lab client %s\n", mode);
+	fflush(stdout);
+}
+
+static int hold(int fd)
+{
+	struct tee_ioctl_shm_alloc_data alloc = { .size = SIZE };
+	struct tee_ioctl_shm_register_data reg = { .length = SIZE };
+	int shm = ioctl(fd, TEE_IOC_SHM_ALLOC, &alloc);
+	char *mem = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, shm, 0);
+
+	reg.addr = (uintptr_t)aligned_alloc(4096, SIZE);
+	if (shm < 0 || mem == MAP_FAILED || !reg.addr)
+		return -errno;
+	memset((void *)(uintptr_t)reg.addr, 1, SIZE);
+	if (ioctl(fd, TEE_IOC_SHM_REGISTER, &reg) < 0)
+		return -errno;
+	ready();
+	pause();
+	return 0;
+}
+
+static int busy(int fd, uint32_t session)
+{
+	unsigned int calls = 0;
+	int rc;
+
+	ready();
+	do
+		rc = take_mutex(fd, session, 1, 0);
+	while (!rc && ++calls);
+	say("%u calls, then %d", calls, rc);
+	return rc;
+}
+
+static int client(void)
+{
+	int fd = open("/dev/tee0", O_RDWR);
+	uint32_t session;
+	int rc;
+
+	if (fd < 0)
+		return -errno;
+	if (!strcmp(mode, "load")) {
+		ready();
+		return open_session(fd, ta_os_test, &session);
+	}
+	rc = open_session(fd, pta_invoke_tests, &session);
+	if (rc)
+		return rc;
+	if (!strcmp(mode, "hold"))
+		return hold(fd);
+	if (!strcmp(mode, "busy"))
+		return busy(fd, session);
+	ready();
+	return take_mutex(fd, session, 1, UINT32_MAX);
+}
+
+int main(int argc, char **argv)
+{
+	int count = argc > 2 ? atoi(argv[2]) : 1;
+
+	mode = argc > 1 ? argv[1] : "";
+	if (count < 1 || (strcmp(mode, "hold") && strcmp(mode, "load") &&
+			  strcmp(mode, "wait") && strcmp(mode, "busy"))) {
+		fprintf(stderr, "usage: %s hold|load|wait|busy [COUNT]\n", argv[0]);
+		return 2;
+	}
+	while (count--) {
+		switch (fork()) {
+		case -1:
+			perror("fork");
+			return 1;
+		case 0:
+			say("ended with %#x", client());
+			/* What it holds stays open: it is alive, as user space is. */
+			pause();
+			return 0;
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A crash kernel leaves OP-TEE alone, says so, and has what is behind FF-A"""
+MATRIX = {"abi": ["smc", "ffa"]}
+APPEND = "crashkernel=384M"
+
+
+def scenario(guest, abi):
+    guest.run("/lab/supplicant start")
+    guest.crash()
+    guest.must(not guest.run("ls /dev/tee*", check=False).startswith("/dev"),
+               "the crash kernel drives the crashed kernel's OP-TEE")
+    guest.must("optee: not used in a kdump kernel" in guest.dmesg(),
+               "the crash kernel does not say that it leaves OP-TEE alone")
+    if abi == "ffa":
+        # The crashed kernel's RX/TX buffers no longer belong to the secure world.
+        guest.must(guest.run("ls /sys/bus/arm_ffa/devices"),
+                   "the FF-A core of the crash kernel lists no partitions")
