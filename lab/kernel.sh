@@ -56,7 +56,7 @@ flock -n 9 || { echo "lab/kernel.sh: another run builds $name, waiting" >&2; flo
 log=$out/lab.log
 : > "$log"
 fail() {
-	grep -E -A8 'error|Error |\*\*\*' "$log" | tail -25 >&2 || tail -15 "$log" >&2
+	grep -E -A8 'error: |Error [0-9]|\*\*\*' "$log" | tail -25 >&2 || tail -15 "$log" >&2
 	die "$1 of $name failed. The whole log: $log"
 }
 

@@ -7,7 +7,8 @@
  *
  *   hold	has a session, allocated and registered memory, and sleeps
  *   load	waits for the supplicant to load a trusted application
- *   wait	has secure world sleep for 49 days: a thread there is suspended
+ *   wait	has a trusted application sleep for 24 days: its thread is suspended
+ *   spin	has OP-TEE count to four thousand million
  *   busy	calls as fast as it can
  *
  * UUIDs and commands are those of OP-TEE's invocation test PTA and of xtest's
@@ -27,7 +28,8 @@
 #include <linux/tee.h>
 
 #define SIZE			65536
-#define CMD_MUTEX		7	/* value a: 0 to write, 1 to read; b: ms */
+#define PTA_CMD_MUTEX		7	/* value a: 1 to read; b: how many times */
+#define TA_CMD_WAIT		9	/* value a: ms */
 
 static const uint8_t pta_invoke_tests[TEE_IOCTL_UUID_LEN] = {
 	0xd9, 0x6a, 0x5b, 0x40, 0xc3, 0xe5, 0x21, 0xe3,
@@ -69,16 +71,17 @@ static int open_session(int fd, const uint8_t *uuid, uint32_t *session)
 	return arg.ret;
 }
 
-static int take_mutex(int fd, uint32_t session, uint64_t reader, uint64_t ms)
+static int invoke(int fd, uint32_t session, uint32_t cmd, uint64_t a, uint64_t b)
 {
 	struct {
 		struct tee_ioctl_invoke_arg arg;
 		struct tee_ioctl_param params[4];
 	} call = {
-		.arg = { .func = CMD_MUTEX, .session = session, .num_params = 4 },
+		.arg = { .func = cmd, .session = session, .num_params = 4 },
 		.params = {
-			{ .attr = TEE_IOCTL_PARAM_ATTR_TYPE_VALUE_INPUT, .a = reader, .b = ms },
-			{ .attr = TEE_IOCTL_PARAM_ATTR_TYPE_VALUE_OUTPUT },
+			{ .attr = TEE_IOCTL_PARAM_ATTR_TYPE_VALUE_INPUT, .a = a, .b = b },
+			{ .attr = cmd == PTA_CMD_MUTEX ? TEE_IOCTL_PARAM_ATTR_TYPE_VALUE_OUTPUT :
+							 TEE_IOCTL_PARAM_ATTR_TYPE_NONE },
 		},
 	};
 	struct tee_ioctl_buf_data buf = { (uintptr_t)&call, sizeof(call) };
@@ -119,7 +122,7 @@ static int busy(int fd, uint32_t session)
 
 	ready();
 	do
-		rc = take_mutex(fd, session, 1, 0);
+		rc = invoke(fd, session, PTA_CMD_MUTEX, 1, 0);
 	while (!rc && ++calls);
 	say("%u calls, then %d", calls, rc);
 	return rc;
@@ -137,7 +140,7 @@ static int client(void)
 		ready();
 		return open_session(fd, ta_os_test, &session);
 	}
-	rc = open_session(fd, pta_invoke_tests, &session);
+	rc = open_session(fd, !strcmp(mode, "wait") ? ta_os_test : pta_invoke_tests, &session);
 	if (rc)
 		return rc;
 	if (!strcmp(mode, "hold"))
@@ -145,7 +148,9 @@ static int client(void)
 	if (!strcmp(mode, "busy"))
 		return busy(fd, session);
 	ready();
-	return take_mutex(fd, session, 1, UINT32_MAX);
+	if (!strcmp(mode, "wait"))
+		return invoke(fd, session, TA_CMD_WAIT, INT32_MAX, 0);
+	return invoke(fd, session, PTA_CMD_MUTEX, 1, UINT32_MAX);
 }
 
 int main(int argc, char **argv)
@@ -154,8 +159,9 @@ int main(int argc, char **argv)
 
 	mode = argc > 1 ? argv[1] : "";
 	if (count < 1 || (strcmp(mode, "hold") && strcmp(mode, "load") &&
-			  strcmp(mode, "wait") && strcmp(mode, "busy"))) {
-		fprintf(stderr, "usage: %s hold|load|wait|busy [COUNT]\n", argv[0]);
+			  strcmp(mode, "wait") && strcmp(mode, "spin") &&
+			  strcmp(mode, "busy"))) {
+		fprintf(stderr, "usage: %s hold|load|wait|spin|busy [COUNT]\n", argv[0]);
 		return 2;
 	}
 	while (count--) {
