@@ -269,6 +269,13 @@ class Guest:
                 self._news.wait(0.1)
         return time.monotonic() - start
 
+    def tee_heap(self):
+        """Bytes of OP-TEE's heap that its own statistics call allocated."""
+        stats = self.run("xtest --stats --alloc")
+        found = re.search(r"Pool: +Heap.*?Bytes allocated: +(\d+)", stats, re.S)
+        self.must(found, f"xtest's statistics do not show the heap: {stats[:300]}")
+        return int(found[1])
+
     def must(self, condition, message):
         if not condition:
             raise Trouble("failed", message)

@@ -89,6 +89,7 @@ class Test:
 def load():
     """Every test there is, in a stable order."""
     tests = []
+    sys.path.append(str(TOP / "lab/scenarios"))     # one may build on another
     for path in sorted((TOP / "lab/scenarios").glob("*.py")):
         spec = importlib.util.spec_from_file_location(path.stem, path)
         module = importlib.util.module_from_spec(spec)

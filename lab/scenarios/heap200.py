@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""OP-TEE's heap does not grow over 200 kexecs, with clients alive at each"""
+import heap
+
+MATRIX = heap.MATRIX
+SUITE = "soak"
+LIMIT = 3600
+
+
+def scenario(guest):
+    heap.scenario(guest, 200)
