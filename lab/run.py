@@ -261,7 +261,8 @@ def main():
                 result = job.result()
                 ok = result["outcome"] == "pass"
                 finding = not ok and result["tree"] != args.tree
-                number, passed, failed = number + 1, passed + ok, failed + (not ok and not finding)
+                passed += ok and result["tree"] == args.tree
+                number, failed = number + 1, failed + (not ok and not finding)
                 show(result, number, finding, args)
     except KeyboardInterrupt:
         pool.shutdown(wait=False, cancel_futures=True)
