@@ -185,7 +185,7 @@ defconfig|menuconfig)
 	src=$(series/tree.py status | sed -n 's/^src=//p')
 	[ "$target" = menuconfig ] || { rm -f .config; target=alldefconfig; }
 	mkdir -p build/kconfig
-	make -C "$src" -s O="$PWD/build/kconfig" KBUILD_KCONFIG="$PWD/Kconfig" \
+	env -u ARCH make -C "$src" -s O="$PWD/build/kconfig" KBUILD_KCONFIG="$PWD/Kconfig" \
 	     KCONFIG_CONFIG="$PWD/.config" "$target"
 	;;
 clean)
