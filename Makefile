@@ -30,6 +30,8 @@ abis-$(CONFIG_LAB_SMC) += smc
 abis-$(CONFIG_LAB_FFA) += ffa
 abis-$(CONFIG_LAB_X86_64) += x86_64
 
+clone = $(if $(LINUX),--linux '$(LINUX)')
+
 export LC_ALL := C.UTF-8
 export V LINUX ONLY ABI ARCH FRAGMENTS TOPICS
 export ABIS := $(abis-y)
@@ -82,15 +84,15 @@ shell kernel tree list:
 
 .PHONY: export
 export:
-	@exec series/tree.py export $(if $(TOPIC),--topic $(TOPIC))
+	@exec series/tree.py export $(clone) $(if $(TOPIC),--topic $(TOPIC))
 
 .PHONY: verify record
 verify record:
-	@exec series/tree.py $@
+	@exec series/tree.py $@ $(clone)
 
 .PHONY: send
 send:
-	@exec series/tree.py send '$(TOPIC)' --out '$(OUT)'
+	@exec series/tree.py send $(clone) '$(TOPIC)' --out '$(OUT)'
 
 .PHONY: results
 results:

@@ -28,7 +28,7 @@ verify() {
 	local output
 	echo "KTAP version 1"
 	echo "1..1"
-	if output=$(series/tree.py verify 2>&1); then
+	if output=$(series/tree.py verify ${LINUX:+--linux "$LINUX"} 2>&1); then
 		echo "ok 1 verify"
 	else
 		# shellcheck disable=SC2001 # more than one line

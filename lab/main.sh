@@ -33,14 +33,19 @@ took() {
 	exit $status
 }
 
+# series COMMAND...: in linux/, or in the clone that LINUX names.
+series() {
+	series/tree.py "$1" ${LINUX:+--linux "$LINUX"} "${@:2}"
+}
+
 # tree [TOPICS]: assemble, and set src to the tree that is to be built.
 tree() {
-	series/tree.py assemble --topics "${1-$TOPICS}" ${LINUX:+--linux "$LINUX"}
-	src=$(series/tree.py status | sed -n 's/^src=//p')
+	series assemble --topics "${1-$TOPICS}"
+	src=$(series status | sed -n 's/^src=//p')
 }
 
 base_tree() {
-	series/tree.py worktree base base build/base
+	series worktree base base build/base
 	base=$PWD/build/base
 }
 
@@ -96,7 +101,7 @@ boot)
 	test=boot-$abi-2cpu
 	needs "$src" --only "$test"
 	lab/run.py --src "$src" --only "$test" > build/boot.ktap || true
-	series/tree.py status |
+	series status |
 		lab/report.py "build/results/fork/$test.json" ||
 		{ grep '^#' build/boot.ktap >&2; die "the scenario failed, see above"; }
 	;;
@@ -110,7 +115,7 @@ shell)
 tree)
 	lab/deps.sh 6
 	tree
-	series/tree.py status
+	series status
 	;;
 kernel)
 	lab/deps.sh 6
@@ -166,7 +171,7 @@ bisect)
 	echo "KTAP version 1"
 	for topic in ${TOPICS//,/ }; do
 		for commit in $(git -C "$src" rev-list --reverse "base..topic/$topic"); do
-			series/tree.py worktree bisect "$commit" build/bisect
+			series worktree bisect "$commit" build/bisect
 			for option in on off; do
 				number=$((number + 1))
 				ok=ok
@@ -182,7 +187,7 @@ bisect)
 defconfig|menuconfig)
 	lab/deps.sh
 	[ -e linux/Makefile ] || tree
-	src=$(series/tree.py status | sed -n 's/^src=//p')
+	src=$(series status | sed -n 's/^src=//p')
 	[ "$target" = menuconfig ] || { rm -f .config; target=alldefconfig; }
 	mkdir -p build/kconfig
 	env -u ARCH make -C "$src" -s O="$PWD/build/kconfig" KBUILD_KCONFIG="$PWD/Kconfig" \

@@ -170,6 +170,19 @@ def a_symbol_that_does_not_survive(lab):
     assert lab.run("lab/kernel/survived.py", "src", "src/.config", "f.config") == ""
 
 
+@test
+def linux_is_for_every_step(lab):
+    """The tree that is built is that of the clone, as is the one that is assembled."""
+    lab.tool("dpkg-query", 'echo "install ok installed"\n')
+    lab.write("series/tree.py", '#!/bin/sh\necho "$@" >> "$HERE/args"\necho "src=$HERE/built"\n', 0o755)
+    lab.write("lab/kernel.sh", '#!/bin/sh\necho "kernel $1" >> "$HERE/args"\n', 0o755)
+    for target in ("tree", "kernel", "export", "verify", "record"):
+        lab.run("make", target, "LINUX=/clone")
+    lab.run("make", "send", "TOPIC=x", "OUT=y", "LINUX=/clone")
+    for line in (lab.dir / "args").read_text().splitlines():
+        has(line, f"kernel {lab.dir}/built" if line.startswith("kernel") else "--linux /clone")
+
+
 # The machine that it runs on.
 
 @test
