@@ -94,7 +94,7 @@ def run(argv, **kwargs):
         return subprocess.run([str(a) for a in argv], check=False, **kwargs)
     except FileNotFoundError as err:
         raise Failure(f"{err.filename} is not to be found; "
-                      "install it (make deps) and run again") from err
+                      "lab/deps.sh installs what is missing") from err
 
 
 class Git:

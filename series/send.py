@@ -122,7 +122,9 @@ def script(tree, name, *args):
     """Run one of the kernel's own scripts in the kernel's tree."""
     if not (tree.src / "scripts" / name).is_file():
         raise Failure(f"{tree.src} has no scripts/{name}; run make tree first")
-    return run(["perl", f"scripts/{name}", *args], cwd=tree.src, text=True,
+    # checkpatch's helpers are Python and need Debian's modules.
+    env = {**os.environ, "PATH": "/usr/bin:" + os.environ["PATH"]}
+    return run(["perl", f"scripts/{name}", *args], cwd=tree.src, text=True, env=env,
                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
