@@ -13,7 +13,7 @@
 set -euo pipefail
 
 top=$(cd "$(dirname "$0")/.." && pwd)
-src=$1 arch=$2 variant=$3
+src=$(realpath "$1") arch=$2 variant=$3
 shift 3
 out=$src/.build-$arch
 [ "$variant" = plain ] || out=$out-$variant

@@ -9,7 +9,7 @@
 set -uo pipefail
 
 cd "$(dirname "$0")/.." || exit
-src=$1
+src=$(realpath "$1")
 number=0 status=0
 
 ok() {
