@@ -17,9 +17,12 @@
  * - the driver takes back what the secure world holds.
  *
  * What gives something back (closing a session or a context, freeing shared
- * memory) is never refused, neither during nor after the shutdown.
+ * memory) is never refused, neither during nor after the shutdown. Nothing waits
+ * for it after the shutdown has begun, though, and it may meet the driver while
+ * that is taking back the same.
  */
 
+#include <asm/barrier.h>
 #include <linux/completion.h>
 #include <linux/device.h>
 #include <linux/errno.h>
@@ -51,9 +54,14 @@ int tee_device_call_begin(struct tee_device *teedev)
 	 * waited for. It is the counter that decides: once it has reached
 	 * zero nobody gets in again.
 	 */
-	if (READ_ONCE(teedev->shutdown) ||
-	    !refcount_inc_not_zero(&teedev->num_calls))
+	if (READ_ONCE(teedev->shutdown))
 		return -ENODEV;
+
+	if (!refcount_inc_not_zero(&teedev->num_calls)) {
+		/* Who got here must find the flag set from now on */
+		smp_acquire__after_ctrl_dep();
+		return -ENODEV;
+	}
 
 	return 0;
 }

@@ -10,6 +10,7 @@
  *   wait	has a trusted application sleep for 24 days: its thread is suspended
  *   spin	has OP-TEE count to four thousand million
  *   busy	calls as fast as it can
+ *   quit	as busy, with 64 sessions, and closes the device when it is refused
  *
  * UUIDs and commands are those of OP-TEE's invocation test PTA and of xtest's
  * os_test TA.
@@ -28,6 +29,7 @@
 #include <linux/tee.h>
 
 #define SIZE			65536
+#define SESSIONS		64
 #define PTA_CMD_MUTEX		7	/* value a: 1 to read; b: how many times */
 #define TA_CMD_WAIT		9	/* value a: ms */
 
@@ -124,6 +126,8 @@ static int busy(int fd, uint32_t session)
 	do
 		rc = invoke(fd, session, PTA_CMD_MUTEX, 1, 0);
 	while (!rc && ++calls);
+	if (!strcmp(mode, "quit"))
+		close(fd);
 	say("%u calls, then %d", calls, rc);
 	return rc;
 }
@@ -145,7 +149,11 @@ static int client(void)
 		return rc;
 	if (!strcmp(mode, "hold"))
 		return hold(fd);
-	if (!strcmp(mode, "busy"))
+	for (int i = 1; i < SESSIONS && !strcmp(mode, "quit") && !rc; i++)
+		rc = open_session(fd, pta_invoke_tests, &session);
+	if (rc)
+		return rc;
+	if (!strcmp(mode, "busy") || !strcmp(mode, "quit"))
 		return busy(fd, session);
 	ready();
 	if (!strcmp(mode, "wait"))
@@ -160,8 +168,8 @@ int main(int argc, char **argv)
 	mode = argc > 1 ? argv[1] : "";
 	if (count < 1 || (strcmp(mode, "hold") && strcmp(mode, "load") &&
 			  strcmp(mode, "wait") && strcmp(mode, "spin") &&
-			  strcmp(mode, "busy"))) {
-		fprintf(stderr, "usage: %s hold|load|wait|spin|busy [COUNT]\n", argv[0]);
+			  strcmp(mode, "busy") && strcmp(mode, "quit"))) {
+		fprintf(stderr, "usage: %s hold|load|wait|spin|busy|quit [COUNT]\n", argv[0]);
 		return 2;
 	}
 	while (count--) {

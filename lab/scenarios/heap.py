@@ -7,7 +7,7 @@ LIMIT = 180
 def scenario(guest, kexecs=8):
     heap = []
     for _ in range(kexecs):
-        guest.run("/lab/supplicant start && /lab/client hold 2 && sleep 0.3")
+        guest.run("/lab/supplicant start && /lab/client hold 2 && /lab/client quit && sleep 0.5")
         guest.kexec()
         guest.run("xtest -t regression 1001")
         heap.append(guest.tee_heap())

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Poweroff and kexec do not wait for users of the TEE"""
 MATRIX = {"abi": ["smc", "ffa"], "cpus": [2], "how": ["poweroff", "kexec"],
-          "user": ["hold", "load", "wait", "waits", "spin", "busy", "xtest"]}
+          "user": ["hold", "load", "wait", "waits", "spin", "busy", "quit", "xtest"]}
 LIMIT = 120
 
 # See lab/rootfs/client.c. "waits" are as many as OP-TEE has threads.
 CLIENTS = {"hold": "hold", "load": "load", "wait": "wait", "waits": "wait 2",
-           "spin": "spin", "busy": "busy"}
+           "spin": "spin", "busy": "busy", "quit": "quit 4"}
 
 
 def sensible(how, user, **_):
