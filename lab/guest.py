@@ -49,7 +49,8 @@ class Guest:
         self.setup = setup
         self.logs = pathlib.Path(logs)
         self.logs.mkdir(parents=True, exist_ok=True)
-        self.secure_log.unlink(missing_ok=True)     # an earlier run's
+        for log in self.secure_log, self.logs / "console.log":
+            log.unlink(missing_ok=True)     # an earlier run's
         self.figures, self.facts = {}, {}
         self.deadline = time.monotonic() + setup.limit
         self.qemu = None
@@ -131,7 +132,9 @@ class Guest:
                 "-append", f"console=ttyAMA0 initrd=0x48000000,{size} {args}"]
 
     def boot(self, append=""):
-        """Start the machine; returns the seconds until user space is up."""
+        """Start the machine, also again after it was switched off; returns the
+        seconds until user space is up."""
+        self._secure_scanned = 0
         command = self.command(append, "stdio")
         (self.logs / "qemu.cmd").write_text(" ".join(map(str, command)) + "\n")
         start = time.monotonic()
@@ -153,7 +156,7 @@ class Guest:
     # The normal world's console.
 
     def _read(self):
-        with open(self.logs / "console.log", "wb", buffering=0) as log:
+        with open(self.logs / "console.log", "ab", buffering=0) as log:
             while chunk := os.read(self.qemu.stdout.fileno(), 65536):
                 log.write(chunk)
                 with self._news:
@@ -242,13 +245,11 @@ class Guest:
         self.run(f"kexec -i {self.KEXEC[how]} {what} /boot/{image} --initrd=/sys/firmware/initrd "
                  f"--command-line=\"{line} {append}\"")
 
-    def kexec(self, how="load", image="kernel", append=""):
-        """Load the next kernel, start it; returns the round trip's seconds."""
+    def kexec(self, how="load", image="kernel", append="", first=":"):
+        """Load the next kernel, do what comes first, and start it; returns the
+        round trip's seconds."""
         self._load("-l", how, image, append)
-        start = time.monotonic()
-        self.send("kexec -e -x")
-        self.ready()
-        return time.monotonic() - start
+        return self.reboot(first, "kexec -e -x")
 
     def crash(self, how="load"):
         """Load a crash kernel, panic, and come back in the crash kernel."""
@@ -257,16 +258,34 @@ class Guest:
         self.send("echo c > /proc/sysrq-trigger")
         self.expect(r"@lab kdump .*\n")
 
-    def off(self, command="poweroff -f"):
+    def _leave(self, first, command):
+        self.send(f"{first}; echo \"@lab leaves up=$(cut -d ' ' -f 1 /proc/uptime)\" "
+                  f'"clock=$([ ! -x /lab/clock ] || /lab/clock)"; {command}')
+
+    def shutdown(self):
+        """The seconds from the last command to go down to the kernel's last words."""
+        left = re.findall(r"@lab leaves up=(\S+)", self.text)
+        words = re.findall(r"\[ *(\d+\.\d+)\] (?:kexec_core: Starting new kernel|"
+                           r"reboot: (?:Power down|Restarting system))", self.text)
+        return float(words[-1]) - float(left[-1])
+
+    def off(self, first=":"):
         """Power off; returns the seconds until the machine is off."""
         start = time.monotonic()
-        self.send(command)
+        self._leave(first, "poweroff -f")
         with self._news:
             while self.qemu.poll() is None:
                 self._check()
                 if time.monotonic() > self.deadline:
-                    raise Trouble("hang", f"`{command}` did not switch the machine off")
+                    raise Trouble("hang", "`poweroff -f` did not switch the machine off")
                 self._news.wait(0.1)
+        return time.monotonic() - start
+
+    def reboot(self, first=":", command="reboot -f"):
+        """Reboot, through the firmware; returns the round trip's seconds."""
+        start = time.monotonic()
+        self._leave(first, command)
+        self.ready()
         return time.monotonic() - start
 
     def tee_heap(self):
@@ -275,6 +294,18 @@ class Guest:
         found = re.search(r"Pool: +Heap.*?Bytes allocated: +(\d+)", stats, re.S)
         self.must(found, f"xtest's statistics do not show the heap: {stats[:300]}")
         return int(found[1])
+
+    def leaks(self):
+        """Trouble if kmemleak has something to say, on a kernel that has it."""
+        if self.qemu.poll() is not None or \
+           self.run("mount -t debugfs none /sys/kernel/debug 2> /dev/null; "
+                    "[ -e /sys/kernel/debug/kmemleak ] && echo yes", check=False) != "yes":
+            return
+        # What is younger than 5 s is not reported, nor what one scan alone has seen.
+        found = self.run("sleep 6; cd /sys/kernel/debug; echo scan > kmemleak; echo scan > kmemleak; "
+                         "cat kmemleak; cd /", limit=600)
+        if "unreferenced object" in found:
+            raise Trouble("report", f"kmemleak: {found[:2000]}")
 
     def must(self, condition, message):
         if not condition:

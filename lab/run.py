@@ -155,6 +155,8 @@ def perform(test, tree, src, args):
                 guest.figure("boot", guest.boot(), "s")
             wanted = inspect.signature(test.module.scenario).parameters
             test.module.scenario(guest, **{k: v for k, v in test.params.items() if k in wanted})
+            if test.variant == "debug" and test.get("BOOT"):
+                guest.leaks()
         except Trouble as trouble:
             result.update(outcome=trouble.outcome, message=str(trouble), tail=guest.tail())
         except Exception:       # a mistake in the scenario is a failure of this test alone

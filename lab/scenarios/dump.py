@@ -2,7 +2,7 @@
 """After a panic the crash kernel writes a dump that can be read"""
 MATRIX = {"abi": ["smc", "ffa"], "how": ["load", "file"], "threads": ["free", "suspended"]}
 LIMIT = 120
-APPEND = "crashkernel=384M"
+APPEND = "crashkernel=640M"
 MARK = "the words that the dump must hold"
 
 

@@ -15,3 +15,6 @@ def scenario(guest, abi):
         # The crashed kernel's RX/TX buffers no longer belong to the secure world.
         guest.must(guest.run("ls /sys/bus/arm_ffa/devices"),
                    "the FF-A core of the crash kernel lists no partitions")
+        # Nor do the notifications that its OP-TEE driver had bound.
+        guest.must("bitmap create error" not in guest.dmesg(),
+                   "the FF-A core of the crash kernel has no notifications")

@@ -11,6 +11,7 @@ COMPARE = False     # the base has none of these suites
 SUITES = [
     # topic, where, suite
     ("optee-kexec", ["smc"], "tee_shutdown"),
+    ("optee-kexec", ["smc"], "optee_wait"),
     ("confidential-devices", ["smc", "x86_64"], "confidential-device"),
 ]
 

@@ -10,5 +10,4 @@ def scenario(guest, how, users):
     if how == "poweroff":
         guest.figure("poweroff", guest.off(), "s")
     else:
-        guest.send("reboot -f")
-        guest.ready()
+        guest.figure("reboot", guest.reboot(), "s")

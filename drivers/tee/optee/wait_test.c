@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit tests of what calls wait for: a thread in secure world, or an event
+ */
+
+#include <kunit/test.h>
+#include <linux/completion.h>
+#include <linux/delay.h>
+#include <linux/errno.h>
+#include <linux/jiffies.h>
+#include <linux/kthread.h>
+#include <linux/slab.h>
+#include "optee_private.h"
+
+/* More than any of the waits that should end by themselves, in ms */
+#define LONG_MS		5000
+/* A call that is in secure world for longer than others wait without hope */
+#define CALL_MS		1000
+
+/**
+ * struct caller - a call that secure world has no thread for
+ * @cq:		the queue it is in
+ * @retries:	how often to try again before it has a thread, or 0 if never
+ * @rc:		how it ended
+ * @queued:	it is in the queue
+ * @go:		the others are, too
+ * @done:	it ended
+ */
+struct caller {
+	struct optee_call_queue *cq;
+	int retries;
+	int rc;
+	struct completion queued;
+	struct completion go;
+	struct completion done;
+};
+
+static int caller_fn(void *data)
+{
+	struct caller *caller = data;
+	struct optee_call_waiter w;
+	int n = 0;
+
+	optee_cq_wait_init(caller->cq, &w, false);
+	complete(&caller->queued);
+	wait_for_completion(&caller->go);
+	do
+		caller->rc = optee_cq_wait_for_completion(caller->cq, &w);
+	while (!caller->rc && ++n != caller->retries);
+	optee_cq_wait_final(caller->cq, &w);
+	complete(&caller->done);
+
+	return 0;
+}
+
+/* Not freed if the test fails, since the thread may be waiting for ever */
+static struct caller *caller_start(struct kunit *test, struct optee_call_queue *cq,
+				   int retries)
+{
+	struct caller *caller = kzalloc_obj(*caller);
+
+	KUNIT_ASSERT_NOT_NULL(test, caller);
+	caller->cq = cq;
+	caller->retries = retries;
+	init_completion(&caller->queued);
+	init_completion(&caller->go);
+	init_completion(&caller->done);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(caller_fn, caller, "optee-caller")));
+
+	return caller;
+}
+
+static int caller_end(struct kunit *test, struct caller *caller)
+{
+	unsigned long left = wait_for_completion_timeout(&caller->done,
+							 msecs_to_jiffies(LONG_MS));
+	int rc;
+
+	KUNIT_ASSERT_NE_MSG(test, left, 0, "still waits for a thread");
+	rc = caller->rc;
+	kfree(caller);
+
+	return rc;
+}
+
+static struct optee_call_queue *queue(struct kunit *test, int threads)
+{
+	struct optee_call_queue *cq = kzalloc_obj(*cq);
+
+	KUNIT_ASSERT_NOT_NULL(test, cq);
+	optee_cq_init(cq, threads);
+
+	return cq;
+}
+
+/* Calls without a thread give up, as nobody is going to complete them. */
+static void no_thread_for(struct kunit *test, int num_callers)
+{
+	struct optee_call_queue *cq = queue(test, 0);
+	struct caller *callers[3];
+	int n;
+
+	for (n = 0; n < num_callers; n++) {
+		callers[n] = caller_start(test, cq, 0);
+		wait_for_completion(&callers[n]->queued);
+	}
+	for (n = 0; n < num_callers; n++)
+		complete(&callers[n]->go);
+	for (n = 0; n < num_callers; n++)
+		KUNIT_EXPECT_EQ(test, caller_end(test, callers[n]), -EBUSY);
+	KUNIT_EXPECT_TRUE(test, list_empty(&cq->waiters));
+	kfree(cq);
+}
+
+static void no_thread_for_one(struct kunit *test)
+{
+	no_thread_for(test, 1);
+}
+
+static void no_thread_for_three(struct kunit *test)
+{
+	no_thread_for(test, 3);
+}
+
+/* A call that comes when the threads are counted, and none is left, waits too. */
+static void no_thread_counted(struct kunit *test)
+{
+	struct optee_call_queue *cq = queue(test, 1);
+	struct caller *first = caller_start(test, cq, 0);
+	struct caller *second;
+
+	wait_for_completion(&first->queued);
+	second = caller_start(test, cq, 0);
+	/* It goes on to wait in optee_cq_wait_init() */
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&second->queued,
+							  msecs_to_jiffies(50)), 0);
+	complete(&second->go);
+	complete(&first->go);
+	KUNIT_EXPECT_EQ(test, caller_end(test, first), -EBUSY);
+	KUNIT_EXPECT_EQ(test, caller_end(test, second), -EBUSY);
+	kfree(cq);
+}
+
+/* As long as a call has a thread, others wait for it however long it takes. */
+static void thread_in_use(struct kunit *test)
+{
+	struct optee_call_queue *cq = queue(test, 0);
+	struct optee_call_waiter inside;
+	struct caller *caller;
+
+	optee_cq_wait_init(cq, &inside, false);
+	caller = caller_start(test, cq, 1);
+	complete(&caller->go);
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&caller->done,
+							  msecs_to_jiffies(CALL_MS)), 0);
+	optee_cq_wait_final(cq, &inside);
+	KUNIT_EXPECT_EQ(test, caller_end(test, caller), 0);
+	kfree(cq);
+}
+
+/**
+ * struct listener - a call that waits for a notification
+ * @optee:	the instance, of which only the notifications are set up
+ * @rc:		how it ended
+ * @done:	it ended
+ */
+struct listener {
+	struct optee *optee;
+	int rc;
+	struct completion done;
+};
+
+#define KEY	3
+
+static int listener_fn(void *data)
+{
+	struct listener *listener = data;
+
+	listener->rc = optee_notif_wait(listener->optee, KEY, 0);
+	complete(&listener->done);
+
+	return 0;
+}
+
+static struct listener *listener_start(struct kunit *test)
+{
+	struct listener *listener = kzalloc_obj(*listener);
+
+	KUNIT_ASSERT_NOT_NULL(test, listener);
+	listener->optee = kzalloc_obj(*listener->optee);
+	KUNIT_ASSERT_NOT_NULL(test, listener->optee);
+	KUNIT_ASSERT_EQ(test, optee_notif_init(listener->optee, 2 * KEY), 0);
+	init_completion(&listener->done);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(listener_fn, listener,
+						    "optee-listener")));
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&listener->done,
+							  msecs_to_jiffies(50)), 0);
+
+	return listener;
+}
+
+static void listener_end(struct kunit *test, struct listener *listener, int rc)
+{
+	unsigned long left = wait_for_completion_timeout(&listener->done,
+							 msecs_to_jiffies(LONG_MS));
+
+	KUNIT_ASSERT_NE_MSG(test, left, 0, "still waits for a notification");
+	KUNIT_EXPECT_EQ(test, listener->rc, rc);
+	optee_notif_uninit(listener->optee);
+	kfree(listener->optee);
+	kfree(listener);
+}
+
+static void notified(struct kunit *test)
+{
+	struct listener *listener = listener_start(test);
+
+	KUNIT_EXPECT_EQ(test, optee_notif_send(listener->optee, KEY), 0);
+	listener_end(test, listener, 0);
+}
+
+static void notif_aborted(struct kunit *test)
+{
+	struct listener *listener = listener_start(test);
+
+	KUNIT_EXPECT_TRUE(test, optee_notif_abort(listener->optee));
+	listener_end(test, listener, -ECANCELED);
+}
+
+/* Who comes after that still gets what was sent, and waits a moment at most. */
+static void notif_after_abort(struct kunit *test)
+{
+	struct listener *listener = listener_start(test);
+	struct optee *optee = listener->optee;
+
+	optee_notif_abort(optee);
+	KUNIT_ASSERT_NE(test, wait_for_completion_timeout(&listener->done,
+							  msecs_to_jiffies(LONG_MS)), 0);
+	KUNIT_EXPECT_FALSE(test, optee_notif_abort(optee));
+	KUNIT_EXPECT_EQ(test, optee_notif_wait(optee, KEY + 1, 0), -ECANCELED);
+	KUNIT_EXPECT_EQ(test, optee_notif_send(optee, KEY + 1), 0);
+	KUNIT_EXPECT_EQ(test, optee_notif_wait(optee, KEY + 1, 0), 0);
+
+	complete(&listener->done);
+	listener_end(test, listener, -ECANCELED);
+}
+
+static struct kunit_case optee_wait_cases[] = {
+	KUNIT_CASE(no_thread_for_one),
+	KUNIT_CASE_SLOW(no_thread_for_three),
+	KUNIT_CASE_SLOW(no_thread_counted),
+	KUNIT_CASE_SLOW(thread_in_use),
+	KUNIT_CASE(notified),
+	KUNIT_CASE(notif_aborted),
+	KUNIT_CASE(notif_after_abort),
+	{}
+};
+
+static struct kunit_suite optee_wait_suite = {
+	.name = "optee_wait",
+	.test_cases = optee_wait_cases,
+};
+
+kunit_test_suite(optee_wait_suite);

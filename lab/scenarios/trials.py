@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A hundred times at random moments, users of the TEE do not keep the machine from going down"""
+import random
+import statistics
+
+MATRIX = {"abi": ["smc", "ffa"], "cpus": [2], "how": ["poweroff", "reboot", "kexec"],
+          "user": ["supplicant", "xtest", "spin", "killed"]}
+SUITE = "soak"
+LIMIT = 3600
+IDLE = 2       # times without a user, to compare with
+START = {
+    "idle": ":",
+    "supplicant": "/lab/supplicant start",
+    # Sessions, applications that are loaded, storage: see users.py.
+    "xtest": "/lab/supplicant start; (while xtest -t regression 1004 && xtest -t regression 6001; "
+             "do :; done > /tmp/xtest.log 2>&1 &)",
+    "spin": "/lab/client spin",
+}
+START["killed"] = START["xtest"]
+
+
+def sensible(how, user, **_):
+    """One that spins may keep its thread into the next kernel."""
+    return how != "kexec" or user != "spin"
+
+
+def scenario(guest, abi, how, user, trials=100):
+    dice = random.Random(f"{abi} {how} {user}")      # the same moments each time
+    seconds = {"idle": [], user: []}
+    for who in ["idle"] * IDLE + [user] * trials:
+        guest.run(START[who])
+        moment = dice.randrange(1_000_000)
+        first = f"usleep {moment}"
+        if who == "killed":
+            # Up to 20 ms before or after the machine begins to go down.
+            first = f"(usleep {max(0, moment + dice.randrange(-20_000, 20_000))}; " \
+                    f"kill -9 $(pidof xtest)) & {first}"
+        if how == "kexec":
+            guest.kexec(first=first)
+            guest.run("xtest -t regression 1001")
+        elif how == "reboot":
+            guest.reboot(first)
+        else:
+            guest.off(first)
+            guest.boot()
+        seconds[who].append(guest.shutdown())
+    more = statistics.median(seconds[user]) - statistics.median(seconds["idle"])
+    guest.figure("shutdown takes longer by", more, "s")
+    guest.figure("longest shutdown", max(seconds[user]), "s")
+    guest.must(more <= 1, f"shutdown takes {more:.2f} s longer with {user} than without")

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A kexec round trip takes no longer than on mainline"""
+# QEMU counts instructions, a nanosecond each, in place of the time that they
+# take on this machine: what else runs on it does not show.
+import re
+
+MATRIX = {"abi": ["smc", "ffa"], "how": ["load", "file"]}
+DEVICES = ["-icount", "shift=0,sleep=off"]
+SUITE = "soak"
+LIMIT = 900
+TOPIC = "optee-kexec"
+
+
+def scenario(guest, how, kexecs=3):
+    for _ in range(kexecs):
+        guest.kexec(how)
+    left, ready = (re.findall(rf"@lab {what} .*clock=(\d+)\n", guest.text)
+                   for what in ("leaves", "ready"))
+    for start, end in zip(left, ready[1:], strict=True):
+        guest.figure("round trip", (int(end) - int(start)) / 1e9, "s of the guest's counter")
