@@ -141,8 +141,12 @@ check)
 soak)
 	lab/deps.sh 12
 	tree
+	base_tree
 	needs "$src" "${selection[@]}" --suite soak
-	lab/run.py --src "$src" "${selection[@]}" --suite soak
+	needs "$base" "${selection[@]}" --suite soak
+	lab/run.py --src "$src" --beside "base=$base" "${selection[@]}" --suite soak
+	lab/table.py build/results
+	[ -n "${ONLY:-}" ] || lab/picture.py build/results
 	;;
 compare)
 	lab/deps.sh 12

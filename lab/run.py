@@ -10,8 +10,9 @@ A scenario is a Python file: its docstring says in one line what it shows, and
     MEMORY  of the machine; APPEND to its command line; VARIANT of the kernel
             (plain or debug); SUITE (check, or soak for the long ones);
             TOPIC that it needs, if not just a kernel; COMPARE = False if it
-            says nothing on another tree; BOOT = False where the scenario
-            starts the machine itself; all optional
+            says nothing on another tree; AT_MOST, a dict: how many times
+            another tree's median of a figure this tree's may be; BOOT = False
+            where the scenario starts the machine itself; all optional
     sensible(...)  which combinations to leave out; optional
     scenario(guest, ...)
             what to do, with a booted lab.guest.Guest; raises Trouble
@@ -30,6 +31,7 @@ import json
 import os
 import pathlib
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -39,7 +41,7 @@ from guest import TOP, Guest, Trouble
 
 DEFAULTS = {"LIMIT": 60, "MEMORY": "2G", "APPEND": "", "VARIANT": "plain", "SUITE": "check",
             "TOPIC": "", "DEVICES": [], "MACHINE": "virt,secure=on,gic-version=3,its=off",
-            "CPU": "cortex-a57", "BOOT": True, "COMPARE": True}
+            "CPU": "cortex-a57", "BOOT": True, "COMPARE": True, "AT_MOST": {}}
 
 
 @dataclasses.dataclass
@@ -163,10 +165,27 @@ def perform(test, tree, src, args):
             result.update(outcome="error", message=traceback.format_exc(), tail=guest.tail())
         result.update(seconds=round(time.monotonic() - start, 1), figures=guest.figures,
                       facts=guest.facts, logs=str((folder / test.name).relative_to(TOP)))
-    part = folder / f"{test.name}.json.part"
-    part.write_text(json.dumps(result, indent=1) + "\n")
-    part.rename(folder / f"{test.name}.json")
+    keep(result)
     return result
+
+
+def keep(result):
+    folder = TOP / "build/results" / result["tree"]
+    part = folder / f"{result['test']}.json.part"
+    part.write_text(json.dumps(result, indent=1) + "\n")
+    part.rename(folder / f"{result['test']}.json")
+
+
+def judge(result, other, at_most):
+    """A figure that is too far above another tree's makes a failure of a success."""
+    for name, limit in at_most.items():
+        if "pass" != result["outcome"] or "pass" != other["outcome"]:
+            continue
+        ours, theirs = (statistics.median(r["figures"][name]["values"]) for r in (result, other))
+        if ours > limit * theirs:
+            result.update(outcome="failed", message=f"{name}: the median is {ours / theirs:.3f} times "
+                          f"that of {other['tree']}, at most {limit} are allowed")
+            keep(result)
 
 
 def shell(test, args):
@@ -259,7 +278,11 @@ def main():
     try:
         for batch in runs:
             jobs = [pool.submit(perform, *run, args) for run in batch]
-            for job in concurrent.futures.as_completed(jobs):
+            ended = concurrent.futures.as_completed(jobs)
+            if args.beside:
+                ended = jobs
+                judge(jobs[1].result(), jobs[0].result(), batch[0][0].get("AT_MOST"))
+            for job in ended:
                 result = job.result()
                 ok = result["outcome"] == "pass"
                 finding = not ok and result["tree"] != args.tree

@@ -373,6 +373,18 @@ def the_runner_passes_what_is_in_order(lab):
 
 
 @test
+def the_runner_compares_figures(lab):
+    lab.machine(READY, "guest.figure('size', 11 if 'fork' in str(guest.logs) else 10, 's')")
+    shutil.copytree(lab.dir / "src", lab.dir / "other")
+    run_one = ("lab/run.py", "--src", "src", "--beside", "base=other")
+    has(lab.run(*run_one), "ok 1 one-ffa on base", "ok 2 one-ffa on fork")
+    with open(lab.dir / "lab/scenarios/one.py", "a", encoding="ascii") as scenario:
+        scenario.write("AT_MOST = {'size': 1.05}\n")
+    has(lab.run(*run_one, status=1), "size: the median is 1.100 times that of base, at most 1.05")
+    assert lab.result()["outcome"] == "failed"
+
+
+@test
 def a_scenario_that_raises_is_a_failure(lab):
     """A mistake in a scenario must not pass for a result, nor stop the others."""
     lab.machine(READY, scenario="raise ValueError('mistake')")

@@ -5,7 +5,7 @@ LIMIT = 180
 
 
 def scenario(guest, kexecs=8):
-    heap = []
+    heap = guest.facts["heap"] = []
     for _ in range(kexecs):
         guest.run("/lab/supplicant start && /lab/client hold 2 && /lab/client quit && sleep 0.5")
         guest.kexec()

@@ -7,7 +7,7 @@ MATRIX = {"abi": ["smc", "ffa"], "cpus": [2], "how": ["poweroff", "reboot", "kex
           "user": ["supplicant", "xtest", "spin", "killed"]}
 SUITE = "soak"
 LIMIT = 3600
-IDLE = 2       # times without a user, to compare with
+IDLE = 10      # times without a user, to compare with
 START = {
     "idle": ":",
     "supplicant": "/lab/supplicant start",
