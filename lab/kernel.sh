@@ -8,8 +8,8 @@
 # SRC is a kernel tree, ARCH is arm64 or x86_64, VARIANT is plain or debug.
 # The objects go to SRC/.build-ARCH[-debug]: as a direct child of the source,
 # the compiler sees the same relative paths whatever the tree is called, so
-# that ccache serves the fork, the base and each topic from one cache. Prints
-# the path of the image.
+# that ccache serves the fork, the base and each topic from one cache. The
+# selftests go to kselftest/ there. Prints the path of the image.
 set -euo pipefail
 
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -94,4 +94,14 @@ lines=$(cat "$out/.lab-count")
 [ "$lines" -lt 20 ] ||
 	printf '  %-9s %-46s %4d s\n' KERNEL "$name: $lines steps" $(($(date +%s) - start)) >&2
 [ -e "$out/$image" ] || fail 'the build'
+
+# The kernel's selftests that scenarios run in the guest: static, as it may lack
+# the libraries.
+selftest=$src/tools/testing/selftests/tee
+if [ "$arch" = arm64 ] && [ -d "$selftest" ] &&
+   [ ! "$out/kselftest/tee/tee_test" -nt "$selftest/tee_test.c" ]; then
+	kmake headers >> "$log" 2>&1 || fail 'the installation of the headers'
+	make -C "$src/tools/testing/selftests" TARGETS=tee ARCH="$karch" CROSS_COMPILE="$cross" \
+	     O="$out" USERLDFLAGS=-static >> "$log" 2>&1 || fail 'the build of the selftests'
+fi
 echo "$out/$image"

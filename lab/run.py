@@ -11,7 +11,8 @@ A scenario is a Python file: its docstring says in one line what it shows, and
             (plain or debug); SUITE (check, or soak for the long ones);
             TOPIC that it needs, if not just a kernel; COMPARE = False if it
             says nothing on another tree; AT_MOST, a dict: how many times
-            another tree's median of a figure this tree's may be; BOOT = False
+            another tree's median of a figure this tree's may be; SELFTEST, one
+            of the kernel's, is /boot/selftest in the guest; BOOT = False
             where the scenario starts the machine itself; all optional
     sensible(...)  which combinations to leave out; optional
     scenario(guest, ...)
@@ -41,7 +42,7 @@ from guest import TOP, Guest, Trouble
 
 DEFAULTS = {"LIMIT": 60, "MEMORY": "2G", "APPEND": "", "VARIANT": "plain", "SUITE": "check",
             "TOPIC": "", "DEVICES": [], "MACHINE": "virt,secure=on,gic-version=3,its=off",
-            "CPU": "cortex-a57", "BOOT": True, "COMPARE": True, "AT_MOST": {}}
+            "CPU": "cortex-a57", "BOOT": True, "COMPARE": True, "AT_MOST": {}, "SELFTEST": ""}
 
 
 @dataclasses.dataclass
@@ -130,6 +131,9 @@ def setup(test, src, args):
     """The machine for a test on a kernel tree."""
     params = test.params
     images = {"kernel": image(src, test.arch, test.variant)}
+    if test.get("SELFTEST"):
+        # The fork's, on whatever kernel: the base has none.
+        images["selftest"] = image(args.src, test.arch, "plain").parents[3] / "kselftest" / test.get("SELFTEST")
     for name, tree in (other.split("=", 1) for other in args.other):
         images[name] = image(pathlib.Path(tree), test.arch, test.variant)
     rootfs = TOP / f"build/rootfs/{params['abi']}.cpio"
