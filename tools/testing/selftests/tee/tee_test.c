@@ -796,10 +796,10 @@ static long pinned_pages(struct __test_metadata *_metadata)
 	char line[100];
 
 	ASSERT_NE(NULL, f);
-	while (fgets(line, sizeof(line), f)) {
-		sscanf(line, "nr_foll_pin_acquired %lld", &acquired);
-		sscanf(line, "nr_foll_pin_released %lld", &released);
-	}
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "nr_foll_pin_acquired %lld", &acquired) != 1 &&
+		    sscanf(line, "nr_foll_pin_released %lld", &released) == 1)
+			break;
 	fclose(f);
 
 	return acquired < 0 || released < 0 ? -1 : acquired - released;
