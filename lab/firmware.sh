@@ -167,7 +167,9 @@ else
 	# Log level 2 (info) prints the version on the secure console. The test
 	# watchdog of the embedded tests notifies for ever, also after the normal
 	# world has asked it to stop, and panics when it meets the next kernel: no
-	# OP-TEE that is shipped has it.
+	# OP-TEE that is shipped has it. From CFG_LAB on it is for our patches: the
+	# drivers in Linux that are clients of OP-TEE find what they look for. The
+	# clock's alarm takes one thread all the time, so there are three.
 	run "building OP-TEE OS $optee_ffa" "$again" \
 		make -C "$work/optee-os" -j"$jobs" O=out \
 		PYTHON3=/usr/bin/python3 CROSS_COMPILE64="$ccache$arm64" \
@@ -175,6 +177,9 @@ else
 		CFG_USER_TA_TARGETS=ta_arm64 CFG_ARM_GICV3=y \
 		CFG_CORE_SEL1_SPMC=y CFG_TEE_CORE_LOG_LEVEL=2 \
 		CFG_WITH_STATS=y CFG_ENABLE_EMBEDDED_TESTS=y CFG_NOTIF_TEST_WD=n \
+		CFG_LAB=y CFG_NUM_THREADS=3 \
+		CFG_HWRNG_PTA=y CFG_HWRNG_QUALITY=1024 CFG_DRIVERS_RTC=y CFG_RTC_PTA=y \
+		CFG_SCMI_PTA=y CFG_SCMI_MSG_DRIVERS=y CFG_SCMI_MSG_SHM_MSG=y \
 		CFG_IN_TREE_EARLY_TAS="pkcs11/fd02c9da-306c-48c7-a49c-bbd827ae86ee trusted_keys/f04a0fe7-1f5d-4b9b-abf7-619b85b4ce8c" \
 		TEE_IMPL_VERSION="$optee_ffa-tee-linux" all
 	bl32=$work/optee-os/out/core

@@ -5,7 +5,7 @@ MATRIX = {"abi": ["smc", "ffa"], "cpus": [2], "how": ["poweroff", "kexec"],
 LIMIT = 120
 
 # See lab/rootfs/client.c. "waits" are as many as OP-TEE has threads.
-CLIENTS = {"hold": "hold", "load": "load", "wait": "wait", "waits": "wait 2",
+CLIENTS = {"hold": "hold", "load": "load", "wait": "wait", "waits": "wait 3",
            "spin": "spin", "busy": "busy", "quit": "quit 4"}
 
 

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""After a kexec OP-TEE holds nothing of the kernel before, with all clients bound"""
+# The stand-ins that make them bind are in the OP-TEE that the lab builds.
+MATRIX = {"abi": ["ffa"], "cpus": [1, 4], "users": ["idle", "hold"]}
+LIMIT = 240
+TOPIC = "optee-kexec"
+DRIVERS = {"tee_bnxt_fw", "optee-rng", "optee_rtc", "scmi-optee"}
+
+
+def scenario(guest, users, kexecs=4):
+    for _ in range(kexecs):
+        bound = set(guest.run("cd /sys/bus/tee/devices; for d in *; do [ ! -e $d/driver ] || "
+                              "basename $(readlink $d/driver); done; cd /").split())
+        guest.must(bound >= DRIVERS, f"these have no device: {DRIVERS - bound}")
+        if users == "hold":
+            guest.run("/lab/supplicant start && /lab/client hold 2 && sleep 0.5")
+        guest.figure("kexec", guest.kexec(), "s")
+        guest.figure("shutdown", guest.shutdown(), "s")
+        held = dict(word.split("=") for word in guest.run("/lab/held").split())
+        for what in "objects", "pages", "sessions":
+            guest.figure(f"{what} left", int(held[f"earlier_{what}"]), what)
+            guest.must(held[f"earlier_{what}"] == "0",
+                       f"OP-TEE holds of the kernel before: {held}")
+    # What the patched OP-TEE says of memory that is used when it must not be.
+    secure = guest.secure_log.read_text(errors="replace")
+    guest.must("LAB:" not in secure, "OP-TEE complains: " + secure.partition("LAB:")[2][:200])
