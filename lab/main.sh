@@ -63,12 +63,13 @@ needs() {
 	done < <(lab/run.py --src "$from" --needs "$@")
 }
 
-# Build build/bisect with the series' options on or off, and boot every kernel.
+# Build build/bisect with the series' options on or off, and boot every kernel:
+# with a topic's first commits, where it does not take the topic.
 bisect_step() {
 	local with=${FRAGMENTS:-}
 	[ "$1" = on ] || with="$with lab/kernel/off.config"
-	FRAGMENTS=$with needs build/bisect "${selection[@]}" --only 'boot-*' || return 1
-	lab/run.py --tree bisect --src build/bisect "${selection[@]}" --only 'boot-*'
+	FRAGMENTS=$with needs build/bisect "${selection[@]}" --only 'boot-*' --topics none || return 1
+	lab/run.py --tree bisect --src build/bisect "${selection[@]}" --only 'boot-*' --topics none
 }
 
 # The arguments of lab/run.py that the user's variables stand for.

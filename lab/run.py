@@ -9,11 +9,12 @@ A scenario is a Python file: its docstring says in one line what it shows, and
     LIMIT   seconds after which the machine counts as hung
     MEMORY  of the machine; APPEND to its command line; VARIANT of the kernel
             (plain or debug); SUITE (check, or soak for the long ones);
-            TOPIC that it needs, if not just a kernel; COMPARE = False if it
-            says nothing on another tree; AT_MOST, a dict: how many times
-            another tree's median of a figure this tree's may be; SELFTEST, one
-            of the kernel's, is /boot/selftest in the guest; BOOT = False
-            where the scenario starts the machine itself; all optional
+            TOPIC that it needs, if not just a kernel, a dict if that depends
+            on the ABI; COMPARE = False if it says nothing on another tree;
+            AT_MOST, a dict: how many times another tree's median of a figure
+            this tree's may be; SELFTEST, one of the kernel's, is
+            /boot/selftest in the guest; BOOT = False where the scenario starts
+            the machine itself; all optional
     sensible(...)  which combinations to leave out; optional
     scenario(guest, ...)
             what to do, with a booted lab.guest.Guest; raises Trouble
@@ -83,6 +84,11 @@ class Test:
     def limit(self):
         """The debug kernel is slower; its figures are not compared."""
         return self.get("LIMIT") * (4 if self.variant == "debug" else 1)
+
+    @property
+    def topic(self):
+        topic = self.get("TOPIC")
+        return topic.get(self.params["abi"]) if isinstance(topic, dict) else topic
 
     @property
     def arch(self):
@@ -206,7 +212,7 @@ def shell(test, args):
 
 def select(args, topics):
     tests = [t for t in load() if t.get("SUITE") in args.suite.split(",")
-             and (not t.get("TOPIC") or t.get("TOPIC") in topics)]
+             and (not t.topic or t.topic in topics)]
     if args.abis:
         tests = [t for t in tests if t.params["abi"] in args.abis.split(",")]
     if args.arch:

@@ -2,6 +2,7 @@
 """OP-TEE's heap does not grow from kexec to kexec, with clients alive at each"""
 MATRIX = {"abi": ["smc", "ffa"]}
 LIMIT = 180
+TOPIC = "optee-kexec"
 
 
 def scenario(guest, kexecs=8):

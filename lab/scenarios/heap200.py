@@ -3,6 +3,7 @@
 import heap
 
 MATRIX = heap.MATRIX
+TOPIC = heap.TOPIC
 SUITE = "soak"
 LIMIT = 3600
 

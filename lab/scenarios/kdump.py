@@ -2,6 +2,7 @@
 """A crash kernel leaves OP-TEE alone, says so, and has what is behind FF-A"""
 MATRIX = {"abi": ["smc", "ffa"]}
 APPEND = "crashkernel=384M"
+TOPIC = "optee-kexec"
 
 
 def scenario(guest, abi):

@@ -6,6 +6,7 @@ import statistics
 MATRIX = {"abi": ["smc", "ffa"], "cpus": [2], "how": ["poweroff", "reboot", "kexec"],
           "user": ["supplicant", "xtest", "spin", "killed"]}
 SUITE = "soak"
+TOPIC = "optee-kexec"
 LIMIT = 3600
 IDLE = 10      # times without a user, to compare with
 START = {

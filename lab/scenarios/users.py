@@ -3,6 +3,9 @@
 MATRIX = {"abi": ["smc", "ffa"], "cpus": [2], "how": ["poweroff", "kexec"],
           "user": ["hold", "load", "wait", "waits", "spin", "busy", "quit", "xtest"]}
 LIMIT = 120
+# Its alarm takes a thread of OP-TEE all the time: the clients are to have them all.
+APPEND = "initcall_blacklist=optee_rtc_driver_init"
+TOPIC = "optee-kexec"
 
 # See lab/rootfs/client.c. "waits" are as many as OP-TEE has threads.
 CLIENTS = {"hold": "hold", "load": "load", "wait": "wait", "waits": "wait 3",
