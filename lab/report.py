@@ -6,8 +6,10 @@
 """
 import json
 import pathlib
+import re
 import statistics
 import sys
+import textwrap
 
 RECORDED = {"yes": "the recorded one", "no": "not the recorded one"}
 
@@ -17,13 +19,14 @@ def main():
     tree = dict(line.rstrip("\n").split("=", 1) for line in sys.stdin if "=" in line)
     facts, figures = result["facts"], result["figures"]
     rows = [
-        ("tree", f"Linux {tree['version']}, {tree['commits']} commits of {tree['topics'] or 'no topic'}"),
+        ("tree", f"Linux {tree['version']}, {tree['commits']} commits of "
+                 + (tree["topics"].replace(",", ", ") or "no topic")),
         ("", f"integration {tree['integration'][:12]}, {RECORDED.get(tree['recorded'], tree['recorded'])}"
              + (", with uncommitted changes" if tree.get("dirty") == "yes" else "")),
         ("kernel", facts.get("kernel", "?")),
         ("firmware", ", ".join(f"{n} {facts[n]}" for n in ("TF-A", "OP-TEE", "FF-A") if n in facts)
          or "none"),
-        ("devices", ", ".join(facts.get("devices", [])) or "none"),
+        ("devices", ", ".join(map(device, facts.get("devices", []))) or "none"),
         ("boot", seconds(figures, "boot")),
         ("kexec", seconds(figures, "kexec")),
         ("logs", result["logs"]),
@@ -31,9 +34,18 @@ def main():
     ]
     print()
     for name, text in rows:
-        print(f"  {name:9} {text}")
+        lines = textwrap.wrap(text, 66, break_long_words=False, break_on_hyphens=False) or [""]
+        print(f"  {name:9} {lines[0]}")
+        for line in lines[1:]:
+            print(12 * " " + line)
     print()
     return result["outcome"] != "pass"
+
+
+def device(words):
+    """Its driver, or what it is called if it has none."""
+    name = re.sub(r"(?<=optee-ta-.{8})-.*", "-…", words[0])
+    return words[1] if len(words) > 1 else name
 
 
 def seconds(figures, name):

@@ -24,8 +24,11 @@ def secure_world(guest, abi):
     if abi == "ffa":
         guest.facts["FF-A"] = one(guest, r"ARM FF-A: Firmware version (\S+) found", log, "FF-A's")
     one(guest, r"(optee: initialized driver)", log, "OP-TEE's driver")
-    guest.facts["devices"] = guest.run("ls /sys/bus/tee/devices; "
-                                       "ls /sys/bus/arm_ffa/devices", check=False).split()
+    # With the driver that is bound to it, or without one.
+    lines = guest.run("for d in /sys/bus/tee/devices/* /sys/bus/arm_ffa/devices/*; do "
+                      "[ ! -e $d ] || echo ${d##*/} "
+                      "$(readlink $d/driver | sed 's,.*/,,'); done")
+    guest.facts["devices"] = [line.split() for line in lines.splitlines()]
     guest.run("/lab/supplicant start && xtest -t regression 1001")
 
 
