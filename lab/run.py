@@ -139,7 +139,7 @@ def setup(test, src, args):
     images = {"kernel": image(src, test.arch, test.variant)}
     if test.get("SELFTEST"):
         # The fork's, on whatever kernel: the base has none.
-        images["selftest"] = image(args.src, test.arch, "plain").parents[3] / "kselftest" / test.get("SELFTEST")
+        images["selftest"] = image(args.src, test.arch, test.variant).parents[3] / "kselftest" / test.get("SELFTEST")
     for name, tree in (other.split("=", 1) for other in args.other):
         images[name] = image(pathlib.Path(tree), test.arch, test.variant)
     rootfs = TOP / f"build/rootfs/{params['abi']}.cpio"

@@ -438,6 +438,18 @@ def the_table(lab):
     has(lab.run("lab/table.py", "build/results", "--readme", "R.md", status=1), "markers")
 
 
+@test
+def the_picture(lab):
+    has(lab.run("lab/picture.py", "build/results", status=1), "no results of heap200", "make soak")
+    for tree, outcome, heap in (("base", "hang", []), ("fork", "pass", [17760, 17760])):
+        lab.write(f"build/results/{tree}/heap200-ffa.json", json.dumps(
+            {"tree": tree, "abi": "ffa", "outcome": outcome, "facts": {"heap": heap}}))
+    lab.run("lab/picture.py", "build/results")
+    svg = (lab.dir / "build/results/heap.svg").read_text()
+    has(svg, "mainline, FF-A: hang at kexec 1", "fork, FF-A", "kexecs")
+    assert (lab.dir / "build/results/heap.png").read_bytes().startswith(b"\x89PNG")
+
+
 def perform(function):
     lab = Copy(function.__name__)
     try:
