@@ -27,7 +27,7 @@ TROUBLE = [
     ("oops", r"Internal error: .*|Unable to handle kernel .*"),
     ("oops", r"BUG: .*|Oops: .*|general protection fault.*"),
 ]
-SECURE_TROUBLE = re.compile(r"E/TC:.*(?:Panic at|assertion ').*|PANIC in EL3.*|Unhandled Exception.*")
+SECURE_TROUBLE = re.compile(r"E/TC:.*(?:Panic (?:'.*' )?at|assertion ').*|PANIC in EL3.*|Unhandled Exception.*")
 KERNEL_LINE = re.compile(r"^\[ *\d+\.\d+\]")
 
 

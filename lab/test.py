@@ -341,8 +341,9 @@ for _kind, _line in TROUBLE.items():
 
 @test
 def the_runner_sees_a_secure_world_panic(lab):
-    lab.machine(READY, secure="E/TC:0 0 Panic at core/kernel.c:12 <f>\n")
-    has(lab.run("lab/run.py", "--src", "src", status=1), "secure-world panic", "-- secure.log")
+    for word in "", "'unhandled pageable abort' ":
+        lab.machine(READY, secure=f"E/TC:0 0 Panic {word}at core/kernel.c:12 <f>\n")
+        has(lab.run("lab/run.py", "--src", "src", status=1), "secure-world panic", "-- secure.log")
 
 
 @test

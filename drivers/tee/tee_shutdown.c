@@ -34,7 +34,7 @@
 #include "tee_private.h"
 
 /* How long shutdown waits for calls in flight. The machine goes down anyway. */
-#define TEE_SHUTDOWN_TIMEOUT_MS	500
+#define TEE_SHUTDOWN_TIMEOUT_MS	800
 
 /**
  * tee_device_call_begin() - Start an operation on a TEE device
@@ -85,7 +85,7 @@ void tee_device_call_end(struct tee_device *teedev)
  * @teedev:	TEE device to shut down, or NULL
  *
  * Refuses new calls with -ENODEV, lets the driver wake up those that wait in
- * it (see @shutdown in struct tee_driver_ops), and waits at most half a second
+ * it (see @shutdown in struct tee_driver_ops), and waits less than a second
  * for the calls in flight to finish. Contexts, sessions and shared memory
  * stay as they are, so their owners can go on to reference and to release
  * them. There is no way back.

@@ -7,6 +7,7 @@
  *
  *   hold	has a session, allocated and registered memory, and sleeps
  *   load	waits for the supplicant to load a trusted application
+ *   ask	waits for the supplicant to say that it has no such application
  *   wait	has a trusted application sleep for 24 days: its thread is suspended
  *   spin	has OP-TEE count to four thousand million
  *   busy	calls as fast as it can
@@ -41,6 +42,12 @@ static const uint8_t pta_invoke_tests[TEE_IOCTL_UUID_LEN] = {
 static const uint8_t ta_os_test[TEE_IOCTL_UUID_LEN] = {
 	0x5b, 0x9e, 0x0e, 0x40, 0x26, 0x36, 0x11, 0xe1,
 	0xad, 0x9e, 0x00, 0x02, 0xa5, 0xd5, 0xc5, 0x1b,
+};
+
+/* Nobody's: a random one */
+static const uint8_t ta_missing[TEE_IOCTL_UUID_LEN] = {
+	0x9c, 0xef, 0x08, 0x5b, 0x0b, 0x44, 0x40, 0xf1,
+	0xad, 0x16, 0x4e, 0x02, 0xa5, 0xd3, 0xf9, 0x2d,
 };
 
 static const char *mode;
@@ -140,9 +147,9 @@ static int client(void)
 
 	if (fd < 0)
 		return -errno;
-	if (!strcmp(mode, "load")) {
+	if (!strcmp(mode, "load") || !strcmp(mode, "ask")) {
 		ready();
-		return open_session(fd, ta_os_test, &session);
+		return open_session(fd, !strcmp(mode, "ask") ? ta_missing : ta_os_test, &session);
 	}
 	rc = open_session(fd, !strcmp(mode, "wait") ? ta_os_test : pta_invoke_tests, &session);
 	if (rc)
@@ -163,13 +170,17 @@ static int client(void)
 
 int main(int argc, char **argv)
 {
+	static const char *const modes[] = {
+		"hold", "load", "ask", "wait", "spin", "busy", "quit", NULL,
+	};
+	const char *const *known;
 	int count = argc > 2 ? atoi(argv[2]) : 1;
 
 	mode = argc > 1 ? argv[1] : "";
-	if (count < 1 || (strcmp(mode, "hold") && strcmp(mode, "load") &&
-			  strcmp(mode, "wait") && strcmp(mode, "spin") &&
-			  strcmp(mode, "busy") && strcmp(mode, "quit"))) {
-		fprintf(stderr, "usage: %s hold|load|wait|spin|busy|quit [COUNT]\n", argv[0]);
+	for (known = modes; *known && strcmp(mode, *known); known++)
+		;
+	if (count < 1 || !*known) {
+		fprintf(stderr, "usage: %s hold|load|ask|wait|spin|busy|quit [COUNT]\n", argv[0]);
 		return 2;
 	}
 	while (count--) {
