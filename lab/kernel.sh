@@ -5,8 +5,8 @@
 #
 #   lab/kernel.sh SRC ARCH VARIANT [FRAGMENT...]
 #
-# SRC is a kernel tree, ARCH is arm64 or x86_64, VARIANT is plain or debug.
-# The objects go to SRC/.build-ARCH[-debug]: as a direct child of the source,
+# SRC is a kernel tree, ARCH is arm64 or x86_64, VARIANT is plain, debug or
+# modules. The objects go to SRC/.build-ARCH[-VARIANT]: as a direct child of SRC,
 # the compiler sees the same relative paths whatever the tree is called, so
 # that ccache serves the fork, the base and each topic from one cache. The
 # selftests go to kselftest/ there. Prints the path of the image.
@@ -17,7 +17,7 @@ src=$(realpath "$1") arch=$2 variant=$3
 shift 3
 out=$src/.build-$arch
 [ "$variant" = plain ] || out=$out-$variant
-name=$(basename "$src")/$arch${variant#plain}
+name=$(basename "$src")/${out##*.build-}
 
 die() {
 	echo "lab/kernel.sh: $*" >&2
@@ -34,7 +34,12 @@ esac
 
 fragments=("$top/lab/kernel/lab.config" "$top/lab/kernel/$arch.config"
 	   "$top/$native" "$top/lab/kernel/tests.config")
-[ "$variant" = plain ] || fragments+=("$top/kernel/configs/tee-$variant.config")
+case $variant in
+plain)	;;
+debug)	fragments+=("$top/kernel/configs/tee-debug.config") ;;
+modules) fragments+=("$top/lab/kernel/modules.config") ;;
+*)	die "no such VARIANT: $variant (plain, debug or modules)" ;;
+esac
 for f in "$@"; do
 	[ -e "$f" ] || f=$top/$f
 	[ -e "$f" ] || die "no such fragment: ${f#"$top"/} (FRAGMENTS takes paths of .config files)"
@@ -74,10 +79,12 @@ fi
 
 # Build, with a counter: make -n would take longer than most builds, so the
 # total is the number of lines that the last whole build printed.
+targets=("$(basename "$image")")
+[ "$variant" != modules ] || targets+=(modules)
 start=$(date +%s)
 total=$(cat "$out/.lab-lines" 2> /dev/null || echo 0)
 (
-	kmake "$(basename "$image")" ${V:+V="$V"} 2>&1 && echo "@done"
+	kmake "${targets[@]}" ${V:+V="$V"} 2>&1 && echo "@done"
 ) | awk -v log_="$log" -v tty="$([ -t 2 ] && echo 1)" -v total="$total" -v name="$name" -v verbose="${V:-}" '
 	/^@done$/ { ok = 1; next }
 	{ print >> log_ }

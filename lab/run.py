@@ -8,13 +8,14 @@ A scenario is a Python file: its docstring says in one line what it shows, and
             scenario() takes; one test for each combination
     LIMIT   seconds after which the machine counts as hung
     MEMORY  of the machine; APPEND to its command line; VARIANT of the kernel
-            (plain or debug); SUITE (check, or soak for the long ones);
-            TOPIC that it needs, if not just a kernel, a dict if that depends
-            on the ABI; COMPARE = False if it says nothing on another tree;
-            AT_MOST, a dict: how many times another tree's median of a figure
-            this tree's may be; SELFTEST, one of the kernel's, is
-            /boot/selftest in the guest; BOOT = False where the scenario starts
-            the machine itself; all optional
+            (plain, debug, or modules, which are /boot/*.ko in the guest then);
+            SUITE (check, or soak for the long ones); TOPIC that it needs, if
+            not just a kernel, a dict if that depends on the ABI; COMPARE =
+            False if it says nothing on another tree; AT_MOST, a dict: how many
+            times another tree's median of a figure this tree's may be;
+            SELFTEST, one of the kernel's, is /boot/selftest in the guest;
+            BOOT = False where the scenario starts the machine itself; all
+            optional
     sensible(...)  which combinations to leave out; optional
     scenario(guest, ...)
             what to do, with a booted lab.guest.Guest; raises Trouble
@@ -137,6 +138,8 @@ def setup(test, src, args):
     """The machine for a test on a kernel tree."""
     params = test.params
     images = {"kernel": image(src, test.arch, test.variant)}
+    if test.variant == "modules":
+        images.update((ko.name, ko) for ko in images["kernel"].parents[3].rglob("*.ko"))
     if test.get("SELFTEST"):
         # The fork's, on whatever kernel: the base has none.
         images["selftest"] = image(args.src, test.arch, test.variant).parents[3] / "kselftest" / test.get("SELFTEST")

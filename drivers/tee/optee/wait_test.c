@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KUnit tests of what calls wait for: a thread in secure world, or an event
+ * KUnit tests of what calls wait for: a thread in secure world, an event, or the
+ * supplicant
  */
 
+#include <kunit/static_stub.h>
 #include <kunit/test.h>
 #include <linux/completion.h>
 #include <linux/delay.h>
@@ -10,6 +12,7 @@
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/slab.h>
+#include <linux/tee_core.h>
 #include "optee_private.h"
 
 /* More than any of the waits that should end by themselves, in ms */
@@ -244,6 +247,89 @@ static void notif_after_abort(struct kunit *test)
 	listener_end(test, listener, -ECANCELED);
 }
 
+/**
+ * struct asker - a call that needs the supplicant, which never answers
+ * @optee:	the instance, of which only the supplicant's part is set up
+ * @teedev:	its device
+ * @ctx:	who calls
+ * @ret:	what secure world gets
+ * @done:	it ended
+ */
+struct asker {
+	struct optee optee;
+	struct tee_device teedev;
+	struct tee_context ctx;
+	u32 ret;
+	struct completion done;
+};
+
+static int asker_fn(void *data)
+{
+	struct asker *asker = data;
+
+	asker->ret = optee_supp_thrd_req(&asker->ctx, 0, 0, NULL);
+	complete(&asker->done);
+
+	return 0;
+}
+
+/* Not freed if the test fails, as with callers */
+static struct asker *asker(struct kunit *test)
+{
+	struct asker *asker = kzalloc_obj(*asker);
+
+	KUNIT_ASSERT_NOT_NULL(test, asker);
+	optee_supp_init(&asker->optee.supp);
+	dev_set_drvdata(&asker->teedev.dev, &asker->optee);
+	asker->ctx.teedev = &asker->teedev;
+	init_completion(&asker->done);
+
+	return asker;
+}
+
+static bool yes(void)
+{
+	return true;
+}
+
+/* When the machine goes down: some time for the answer, but not for the next. */
+static void supp_silent_going_down(struct kunit *test)
+{
+	struct asker *silent = asker(test);
+	unsigned long start = jiffies;
+
+	kunit_activate_static_stub(test, optee_goes_down, yes);
+	KUNIT_EXPECT_EQ(test, optee_supp_thrd_req(&silent->ctx, 0, 0, NULL),
+			TEEC_ERROR_COMMUNICATION);
+	KUNIT_EXPECT_GE(test, jiffies_to_msecs(jiffies - start), 250);
+
+	start = jiffies;
+	KUNIT_EXPECT_EQ(test, optee_supp_thrd_req(&silent->ctx, 0, 0, NULL),
+			TEEC_ERROR_COMMUNICATION);
+	KUNIT_EXPECT_LT(test, jiffies_to_msecs(jiffies - start), 250);
+
+	optee_supp_uninit(&silent->optee.supp);
+	kfree(silent);
+}
+
+/* Otherwise it has all the time that it needs. */
+static void supp_silent(struct kunit *test)
+{
+	struct asker *silent = asker(test);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(asker_fn, silent, "optee-asker")));
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&silent->done,
+							  msecs_to_jiffies(2 * CALL_MS)), 0);
+	KUNIT_EXPECT_FALSE(test, silent->optee.supp.shutdown);
+	optee_supp_release(&silent->optee.supp);
+	KUNIT_ASSERT_NE(test, wait_for_completion_timeout(&silent->done,
+							  msecs_to_jiffies(LONG_MS)), 0);
+	KUNIT_EXPECT_EQ(test, silent->ret, TEEC_ERROR_COMMUNICATION);
+
+	optee_supp_uninit(&silent->optee.supp);
+	kfree(silent);
+}
+
 static struct kunit_case optee_wait_cases[] = {
 	KUNIT_CASE(no_thread_for_one),
 	KUNIT_CASE_SLOW(no_thread_for_three),
@@ -252,6 +338,8 @@ static struct kunit_case optee_wait_cases[] = {
 	KUNIT_CASE(notified),
 	KUNIT_CASE(notif_aborted),
 	KUNIT_CASE(notif_after_abort),
+	KUNIT_CASE_SLOW(supp_silent_going_down),
+	KUNIT_CASE_SLOW(supp_silent),
 	{}
 };
 
