@@ -50,6 +50,7 @@ done_already() {
 # The key goes last: it says that the files beside it are whole.
 install_from() {
 	local f
+	touch "$1"
 	for f in cpio packages key; do
 		cp "$1/$f" "$out/.$name.$f.new"
 	done
@@ -187,5 +188,7 @@ mv "$work/packages" "$new/packages"
 echo "$key" > "$new/key"
 rm -rf "${cache:?}/$key"
 mv "$new" "$cache/$key"
+# Nobody has asked for those for a month.
+find "$cache" -mindepth 1 -maxdepth 1 -type d -mtime +30 -exec rm -rf {} +
 install_from "$cache/$key"
 printf '  %-9s %-46s %4d s\n' ROOTFS "$name: $count packages" $((SECONDS - start)) >&2
