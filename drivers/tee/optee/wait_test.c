@@ -222,6 +222,22 @@ static void notified(struct kunit *test)
 	listener_end(test, listener, 0);
 }
 
+/* The timeout is in milliseconds, whatever HZ is. */
+static void notif_timeout(struct kunit *test)
+{
+	struct optee *optee = kunit_kzalloc(test, sizeof(*optee), GFP_KERNEL);
+	unsigned long start = jiffies;
+	unsigned int ms;
+
+	KUNIT_ASSERT_NOT_NULL(test, optee);
+	KUNIT_ASSERT_EQ(test, optee_notif_init(optee, 2 * KEY), 0);
+	KUNIT_EXPECT_EQ(test, optee_notif_wait(optee, KEY, CALL_MS), -ETIMEDOUT);
+	ms = jiffies_to_msecs(jiffies - start);
+	KUNIT_EXPECT_GE(test, ms, CALL_MS - 50);
+	KUNIT_EXPECT_LT(test, ms, 2 * CALL_MS);
+	optee_notif_uninit(optee);
+}
+
 static void notif_aborted(struct kunit *test)
 {
 	struct listener *listener = listener_start(test);
@@ -336,6 +352,7 @@ static struct kunit_case optee_wait_cases[] = {
 	KUNIT_CASE_SLOW(no_thread_counted),
 	KUNIT_CASE_SLOW(thread_in_use),
 	KUNIT_CASE(notified),
+	KUNIT_CASE_SLOW(notif_timeout),
 	KUNIT_CASE(notif_aborted),
 	KUNIT_CASE(notif_after_abort),
 	KUNIT_CASE_SLOW(supp_silent_going_down),
