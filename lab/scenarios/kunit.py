@@ -12,6 +12,7 @@ SUITES = [
     # topic, where, suite
     ("optee-kexec", ["smc"], "tee_shutdown"),
     ("optee-kexec", ["smc"], "optee_wait"),
+    ("optee-kexec", ["smc"], "tstee"),
     ("confidential-devices", ["smc", "x86_64"], "confidential-device"),
 ]
 
