@@ -8,6 +8,8 @@ then is a shell that reads the console without echo. A kexec ends in another
 import os
 import pathlib
 import re
+import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -51,9 +53,10 @@ class Guest:
         self.logs.mkdir(parents=True, exist_ok=True)
         for log in self.secure_log, self.logs / "console.log":
             log.unlink(missing_ok=True)     # an earlier run's
+        shutil.rmtree(self.logs / "tpm", ignore_errors=True)
         self.figures, self.facts = {}, {}
         self.deadline = time.monotonic() + setup.limit
-        self.qemu = None
+        self.qemu = self.tpm = None
         self.text = ""          # all that the normal world's console showed
         self._pos = 0
         self._scanned = 0
@@ -80,6 +83,7 @@ class Guest:
             self.qemu.wait()
             self._reader.join()
             self.machines.discard(self.qemu)
+        self._end_tpm()
         self._drop_initrd()
 
     @property
@@ -112,6 +116,32 @@ class Guest:
     def _drop_initrd(self):
         (self.logs / "initrd").unlink(missing_ok=True)
 
+    def _start_tpm(self):
+        """A TPM for the machine that is about to start; its end of the connection.
+        What a TPM keeps without power is kept from one boot to the next."""
+        self._end_tpm()
+        state = self.logs / "tpm"
+        state.mkdir(exist_ok=True)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.tpm = subprocess.Popen(
+                ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}", "--terminate",
+                 "--ctrl", f"type=unixio,clientfd={theirs.fileno()}"],
+                stdin=subprocess.DEVNULL, stdout=open(self.logs / "tpm.log", "ab"),
+                stderr=subprocess.STDOUT, pass_fds=[theirs.fileno()], start_new_session=True)
+        return ours
+
+    def _end_tpm(self):
+        """It ends when the machine does, which is off by now."""
+        if not self.tpm:
+            return
+        try:
+            self.tpm.wait(2)
+        except subprocess.TimeoutExpired:
+            self.tpm.kill()
+            self.tpm.wait()
+        self.tpm = None
+
     def command(self, append, console):
         """QEMU's command line. console is the -serial of the normal world."""
         s = self.setup
@@ -136,11 +166,21 @@ class Guest:
         seconds until user space is up."""
         self._secure_scanned = 0
         command = self.command(append, "stdio")
+        fds = []
+        if self.setup.tpm:
+            connection = self._start_tpm()
+            fds = [connection.fileno()]
+            command += ["-chardev", f"socket,id=swtpm,fd={fds[0]}",
+                        "-tpmdev", "emulator,id=tpm,chardev=swtpm",
+                        "-device", "tpm-tis-device,tpmdev=tpm"]
         (self.logs / "qemu.cmd").write_text(" ".join(map(str, command)) + "\n")
         start = time.monotonic()
         self.qemu = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                      stderr=open(self.logs / "qemu.err", "wb"),
+                                     pass_fds=fds,
                                      start_new_session=True)    # Ctrl-C is the runner's
+        if fds:
+            connection.close()
         self.machines.add(self.qemu)
         if self.stopped:
             self.qemu.kill()

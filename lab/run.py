@@ -13,9 +13,9 @@ A scenario is a Python file: its docstring says in one line what it shows, and
             not just a kernel, a dict if that depends on the ABI; COMPARE =
             False if it says nothing on another tree; AT_MOST, a dict: how many
             times another tree's median of a figure this tree's may be;
-            SELFTEST, one of the kernel's, is /boot/selftest in the guest;
-            BOOT = False where the scenario starts the machine itself; all
-            optional
+            SELFTEST, one of the kernel's, is /boot/selftest in the guest; TPM =
+            True for an arm64 machine that has one, in the secure world; BOOT =
+            False where the scenario starts the machine itself; all optional
     sensible(...)  which combinations to leave out; optional
     scenario(guest, ...)
             what to do, with a booted lab.guest.Guest; raises Trouble
@@ -33,6 +33,7 @@ import itertools
 import json
 import os
 import pathlib
+import shutil
 import signal
 import statistics
 import subprocess
@@ -44,7 +45,8 @@ from guest import TOP, Guest, Trouble
 
 DEFAULTS = {"LIMIT": 60, "MEMORY": "2G", "APPEND": "", "VARIANT": "plain", "SUITE": "check",
             "TOPIC": "", "DEVICES": [], "MACHINE": "virt,secure=on,gic-version=3,its=off",
-            "CPU": "cortex-a57", "BOOT": True, "COMPARE": True, "AT_MOST": {}, "SELFTEST": ""}
+            "CPU": "cortex-a57", "BOOT": True, "COMPARE": True, "AT_MOST": {}, "SELFTEST": "",
+            "TPM": False}
 
 
 @dataclasses.dataclass
@@ -62,6 +64,7 @@ class Setup:
     machine: str
     cpu: str
     devices: list
+    tpm: bool
     accel: list
     topics: list
 
@@ -150,10 +153,13 @@ def setup(test, src, args):
     for part in [*images.values(), rootfs] + ([firmware] if test.arch == "arm64" else []):
         if not part.exists():
             sys.exit(f"lab/run.py: {part} is not there. make boot, or make check, builds it.")
+    if test.get("TPM") and not shutil.which("swtpm"):
+        sys.exit(f"lab/run.py: there is no swtpm, the TPM of {test.name}. make boot, or make check, "
+                 "installs it.")
     return Setup(arch=test.arch, abi=params["abi"], cpus=params.get("cpus", 1),
                  memory=test.get("MEMORY"), append=test.get("APPEND"), limit=test.limit, images=images,
                  rootfs=rootfs, firmware=firmware, machine=test.get("MACHINE"), cpu=test.get("CPU"),
-                 devices=test.get("DEVICES"),
+                 devices=test.get("DEVICES"), tpm=test.get("TPM"),
                  accel=accelerator(images["kernel"]) if test.arch == "x86_64" else [],
                  topics=args.topics.split(","))
 

@@ -45,6 +45,18 @@ cat "$HERE/console"
 [ ! -e "$HERE/secure" ] || for a; do case $a in file:*) cat "$HERE/secure" > "${a#file:}" ;; esac; done
 [ -e "$HERE/ends" ] || exec sleep 60
 """
+# A TPM: ends when the connection does, like the real one with --terminate.
+SWTPM = """#!/usr/bin/python3
+import os, pathlib, re, socket, sys
+here = pathlib.Path(os.environ["HERE"])
+(here / "swtpm.pid").write_text(str(os.getpid()))
+with open(here / "swtpm.args", "a") as args:
+    print(*sys.argv[1:], file=args)
+connection = socket.socket(fileno=int(re.search(r"clientfd=([0-9]+)", " ".join(sys.argv))[1]))
+while connection.recv(1):
+    pass
+(here / "swtpm.ended").touch()
+"""
 READY = "@lab ready kernel=7.3.4 up=0.5\n"
 SCENARIO = '"""A title"""\nMATRIX = {"abi": ["ffa"]}\nLIMIT = %s\n\n\ndef scenario(guest):\n    %s\n'
 
@@ -406,6 +418,52 @@ def ctrl_c_leaves_no_machine(lab):
     pid = int((lab.dir / "pid").read_text())
     assert not pathlib.Path(f"/proc/{pid}").exists(), f"the machine {pid} goes on"
     assert not (lab.dir / "build/results/fork/one-ffa/initrd").exists()
+
+
+def with_tpm(lab, *machine, **more):
+    lab.machine(*machine, **more)
+    with open(lab.dir / "lab/scenarios/one.py", "a", encoding="ascii") as scenario:
+        scenario.write("TPM = True\n")
+    lab.write("bin/swtpm", SWTPM, 0o755)
+
+
+@test
+def a_machine_with_a_tpm(lab):
+    """It gets one each time that it is switched on, with the state of before, and none is left."""
+    with_tpm(lab, READY, "guest.qemu.kill(); guest.qemu.wait(); guest.boot()")
+    lab.write("build/results/fork/one-ffa/tpm/old", "of an earlier run")
+    has(lab.run("lab/run.py", "--src", "src"), "ok 1 one-ffa")
+    logs = lab.dir / "build/results/fork/one-ffa"
+    args = (lab.dir / "swtpm.args").read_text().splitlines()
+    assert len(args) == 2 and not (logs / "tpm/old").exists(), args
+    for line in args:
+        has(line, "--tpm2", f"--tpmstate dir={logs / 'tpm'}", "--terminate")
+    has((logs / "qemu.cmd").read_text(), "tpm-tis-device", "socket,id=swtpm,fd=")
+    assert (lab.dir / "swtpm.ended").exists()
+    pid = int((lab.dir / "swtpm.pid").read_text())
+    assert not pathlib.Path(f"/proc/{pid}").exists(), f"the TPM {pid} goes on"
+
+
+@test
+def ctrl_c_leaves_no_tpm(lab):
+    with_tpm(lab, "[    0.1] Booting Linux\n", limit=60)
+    lab.write("bin/swtpm", SWTPM.replace("connection.recv(1)", "True"), 0o755)     # it hangs
+    job = lab.start("lab/run.py", "--src", "src")
+    lab.wait_for("swtpm.args")
+    time.sleep(0.2)
+    job.send_signal(signal.SIGINT)
+    job.communicate(timeout=20)
+    assert job.returncode != 0
+    pid = int((lab.dir / "swtpm.pid").read_text())
+    assert not pathlib.Path(f"/proc/{pid}").exists(), f"the TPM {pid} goes on"
+
+
+@test
+def a_tpm_that_is_not_installed(lab):
+    with_tpm(lab, READY)
+    (lab.dir / "bin/swtpm").unlink()
+    has(lab.run("lab/run.py", "--src", "src", status=1, PATH=f"{lab.dir}/bin"),
+        "there is no swtpm, the TPM of one-ffa", "make boot")
 
 
 @test
