@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A TPM in OP-TEE goes on over kexecs while it is in use, and OP-TEE keeps nothing"""
+import hashlib
+import struct
+
+# The stand-in for the TA is in the OP-TEE that the lab builds. It has swtpm behind it.
+MATRIX = {"abi": ["ffa"], "cpus": [1, 4]}
+LIMIT = 240
+TPM = True
+TOPIC = "optee-kexec"
+PCR = 8         # one that neither the kernel nor IMA extends
+DRIVER = "optee-ftpm"
+
+
+def command(tag, code, body):
+    return struct.pack(">HII", tag, 10 + len(body), code) + body
+
+
+RANDOM = command(0x8001, 0x17b, struct.pack(">H", 16))
+
+
+def extend(digest):
+    """TPM2_PCR_Extend with SHA-256, and an empty password."""
+    password = struct.pack(">IHBH", 0x40000009, 0, 0, 0)
+    return command(0x8002, 0x182, struct.pack(">II", PCR, len(password)) + password
+                   + struct.pack(">IH", 1, 0xb) + digest)
+
+
+def send(guest, what, how="send"):
+    response = bytes.fromhex(guest.run(f"/lab/tpm {how} {what.hex()}"))
+    _, size, code = struct.unpack(">HII", response[:10])
+    guest.must(size == len(response) and code == 0, f"the TPM's answer to {what.hex()}: {response.hex()}")
+    return response[10:]
+
+
+def answers(guest, value):
+    """The TPM is there, and its PCR is what it was extended to."""
+    driver = guest.run("basename $(readlink /sys/class/tpm/tpm0/device/driver)")
+    guest.must(driver == DRIVER, f"the TPM's driver is {driver}, not {DRIVER}")
+    found = bytes.fromhex(guest.run(f"cat /sys/class/tpm/tpm0/pcr-sha256/{PCR}"))
+    guest.must(found == value, f"PCR {PCR} is {found.hex()}, not {value.hex()}")
+    guest.must(send(guest, RANDOM) != send(guest, RANDOM), "the same random number twice")
+
+
+def scenario(guest, kexecs=3):
+    value = bytes(32)
+    answers(guest, value)
+    for number in range(kexecs):
+        digest = hashlib.sha256(f"kexec {number}".encode()).digest()
+        send(guest, extend(digest))
+        value = hashlib.sha256(value + digest).digest()
+        answers(guest, value)
+        send(guest, RANDOM, "busy")
+        guest.figure("kexec", guest.kexec(), "s")
+        guest.figure("shutdown", guest.shutdown(), "s")
+        answers(guest, value)
+        held = dict(word.split("=") for word in guest.run("/lab/held").split())
+        for what in "objects", "pages", "sessions":
+            guest.figure(f"{what} left", int(held[f"earlier_{what}"]), what)
+        guest.must(not any(int(held[f"earlier_{what}"]) for what in ("objects", "pages", "sessions")),
+                   f"OP-TEE holds of the kernel before: {held}")
+    guest.reboot()
+    answers(guest, bytes(32))
+    # What the patched OP-TEE says of memory and of commands that are not as they must be.
+    secure = guest.secure_log.read_text(errors="replace")
+    guest.must("LAB:" not in secure, "OP-TEE complains: " + secure.partition("LAB:")[2][:200])
