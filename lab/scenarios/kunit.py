@@ -10,6 +10,7 @@ COMPARE = False     # the base has none of these suites
 # Suites that must have run: one that is not there is a failure.
 SUITES = [
     # topic, where, suite
+    ("optee-kexec", ["smc"], "tee_shm"),
     ("optee-kexec", ["smc"], "tee_shutdown"),
     ("optee-kexec", ["smc"], "optee_wait"),
     ("optee-kexec", ["smc"], "tstee"),
