@@ -46,6 +46,7 @@ Run
   make check      every test, as KTAP                 (ONLY=PATTERN: some of them)
   make compare    the same scenarios on the unpatched base, and the table
   make soak       the tests that take long
+  make without    take each fix out, and see its test fail (ONLY=FIX)
   make list       name the tests
 Build
   make tree       assemble linux/ from the base and series/
@@ -74,8 +75,8 @@ export HELP
 help:
 	@printf '%s\n' "$$HELP"
 
-.PHONY: boot check compare soak topics bisect
-boot check compare soak topics bisect:
+.PHONY: boot check compare soak topics bisect without
+boot check compare soak topics bisect without:
 	@exec lab/main.sh $@
 
 .PHONY: shell kernel tree list

@@ -90,9 +90,13 @@ one_abi() {
 }
 
 # A pattern that no test has is said before anything is built.
-[ -z "${ONLY:-}" ] || lab/run.py --src . --suite check,soak "${selection[@]}" --list > /dev/null || exit 2
+if [ "$target" = without ]; then
+	lab/without.py --list ${ONLY:+"$ONLY"} > /dev/null || exit 2
+elif [ -n "${ONLY:-}" ]; then
+	lab/run.py --src . --suite check,soak "${selection[@]}" --list > /dev/null || exit 2
+fi
 
-case $target in boot|kernel|check|soak|compare|topics|bisect) trap took EXIT ;; esac
+case $target in boot|kernel|check|soak|compare|topics|bisect|without) trap took EXIT ;; esac
 
 case $target in
 boot)
@@ -188,6 +192,14 @@ bisect)
 	done
 	echo "1..$number"
 	[ $failed = 0 ] || die "$failed of $number failed: these commits do not build and boot on their own"
+	;;
+without)
+	lab/deps.sh 14
+	tree
+	# What an earlier run left in it, if that was killed, is nobody's work.
+	[ ! -e build/without/.git ] || git -C build/without reset -q --hard
+	series worktree without "$(git -C "$src" rev-parse HEAD)" build/without
+	lab/without.py "$src" "$PWD/build/without" ${ONLY:+"$ONLY"}
 	;;
 defconfig|menuconfig)
 	lab/deps.sh

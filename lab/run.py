@@ -9,13 +9,14 @@ A scenario is a Python file: its docstring says in one line what it shows, and
     LIMIT   seconds after which the machine counts as hung
     MEMORY  of the machine; APPEND to its command line; VARIANT of the kernel
             (plain, debug, or modules, which are /boot/*.ko in the guest then);
-            SUITE (check, or soak for the long ones); TOPIC that it needs, if
-            not just a kernel, a dict if that depends on the ABI; COMPARE =
-            False if it says nothing on another tree; AT_MOST, a dict: how many
-            times another tree's median of a figure this tree's may be;
-            SELFTEST, one of the kernel's, is /boot/selftest in the guest; TPM =
-            True for an arm64 machine that has one, in the secure world; BOOT =
-            False where the scenario starts the machine itself; all optional
+            SUITE (check, soak for the long ones, or without: see
+            lab/without.py); TOPIC that it needs, if not just a kernel, a dict
+            if that depends on the ABI; COMPARE = False if it says nothing on
+            another tree; AT_MOST, a dict: how many times another tree's median
+            of a figure this tree's may be; SELFTEST, one of the kernel's, is
+            /boot/selftest in the guest; TPM = True for an arm64 machine that
+            has one, in the secure world; BOOT = False where the scenario starts
+            the machine itself; all optional
     sensible(...)  which combinations to leave out; optional
     scenario(guest, ...)
             what to do, with a booted lab.guest.Guest; raises Trouble

@@ -10,6 +10,7 @@ for the programs that would take long, need the network, or boot a machine.
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -471,6 +472,57 @@ def a_part_that_is_missing(lab):
     lab.machine(READY)
     (lab.dir / "build/rootfs/ffa.cpio").unlink()
     has(lab.run("lab/run.py", "--src", "src", status=1), "build/rootfs/ffa.cpio", "make boot")
+
+
+# A fix that is taken out.
+
+def without(lab, patch, status=0, only=()):
+    """lab/without.py on a tree of one file, and the patch's header."""
+    for name in "kernel", "firmware", "rootfs":
+        lab.write(f"lab/{name}.sh", "#!/bin/sh\n", 0o755)
+    shutil.rmtree(lab.dir / "lab/without")
+    lab.write("lab/without/fix.patch", patch + "\n\ndiff --git a/file b/file\n--- a/file\n+++ b/file\n"
+              "@@ -1 +1 @@\n-fixed\n+broken\n")
+    shutil.rmtree(lab.dir / "tree", ignore_errors=True)
+    shutil.copytree(lab.dir / "src", lab.dir / "tree")
+    lab.write("tree/file", "fixed\n" if "Applies: no" not in patch else "gone\n")
+    git = ("git", "-C", "tree", "-c", "user.name=x", "-c", "user.email=x")
+    for command in ("init", "-q"), ("add", "file"), ("commit", "-qm", "x"):
+        lab.run(*git, *command)
+    out = lab.run("lab/without.py", "src", "tree", *only, status=status)
+    assert lab.run(*git, "status", "--porcelain", "--untracked-files=no") == ""
+    return out
+
+
+@test
+def a_fix_that_is_missed(lab):
+    lab.machine(READY + "no such device\n@lab rc=3 id=1\n")
+    out = without(lab, "Red: one-ffa ended with 3: no such")
+    has(out, "1..1", "ok 1 - fix: one-ffa is red (failed: `true` ended with 3", "pass:1 fail:0")
+    out = without(lab, "Red: one-ffa panic", status=1)
+    has(out, "not ok 1", "another reason than /panic/", "ended with 3: no such device", "logs: ")
+    has(without(lab, "Green: one-ffa", status=1), "not ok 1", "it must pass", "ended with 3")
+    has(without(lab, "Red: none-ffa x", status=1), "not ok 1", "none-ffa")
+    has(without(lab, "Applies: no\nRed: one-ffa x", status=1), "not ok 1", "does not apply any more",
+        "git apply --reject", "delete the patch")
+
+
+@test
+def fixes_are_missed_by_tests_that_there_are(lab):
+    named = lab.run("lab/without.py", "--list")
+    there = lab.run("lab/run.py", "--src", ".", "--suite", "check,soak,without", "--list")
+    for name in re.findall(r"(?:red|green): ([^,\s]+)", named):
+        has(there, f"{name} ")
+    assert len(named.splitlines()) == len(list((TOP / "lab/without").glob("*.patch")))
+
+
+@test
+def a_fix_that_nobody_misses(lab):
+    lab.machine(READY + "fine\n@lab rc=0 id=1\n")
+    has(without(lab, "Red: one-ffa x", status=1), "not ok 1", "nobody would notice")
+    has(without(lab, "Green: one-ffa"), "ok 1 - fix: one-ffa is green")
+    has(without(lab, "What it takes out", status=1), "Red: TEST REGEX")
+    has(without(lab, "Red: one-ffa x", status=1, only=["nofix"]), "no patch is called nofix", "are: fix")
 
 
 # The table.
