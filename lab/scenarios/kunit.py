@@ -14,6 +14,8 @@ SUITES = [
     ("optee-kexec", ["smc"], "tee_shutdown"),
     ("optee-kexec", ["smc"], "optee_wait"),
     ("optee-kexec", ["smc"], "tstee"),
+    ("ffa-ima", ["smc", "x86_64"], "deferred_probe_settle"),
+    ("ffa-ima", ["smc"], "tpm_crb_ffa"),
     ("confidential-devices", ["smc", "x86_64"], "confidential-device"),
 ]
 
