@@ -102,6 +102,11 @@ lines=$(cat "$out/.lab-count")
 	printf '  %-9s %-46s %4d s\n' KERNEL "$name: $lines steps" $(($(date +%s) - start)) >&2
 [ -e "$out/$image" ] || fail 'the build'
 
+# The lab's own modules, which are no part of the kernel.
+if [ "$arch" = arm64 ] && [ "$variant" = modules ]; then
+	kmake M="$top/lab/fuzz" MO="$out/lab-fuzz" modules >> "$log" 2>&1 || fail 'the build of lab/fuzz'
+fi
+
 # The kernel's selftests that scenarios run in the guest: static, as it may lack
 # the libraries.
 selftest=$src/tools/testing/selftests/tee
