@@ -14,6 +14,8 @@ import subprocess
 import threading
 import time
 
+import acpi
+
 TOP = pathlib.Path(__file__).resolve().parent.parent
 
 # What no kernel of the lab may ever print, and what it is called in a result.
@@ -54,6 +56,7 @@ class Guest:
         for log in self.secure_log, self.logs / "console.log":
             log.unlink(missing_ok=True)     # an earlier run's
         shutil.rmtree(self.logs / "tpm", ignore_errors=True)
+        shutil.rmtree(self.logs / "acpi", ignore_errors=True)
         self.figures, self.facts = {}, {}
         self.deadline = time.monotonic() + setup.limit
         self.qemu = self.tpm = None
@@ -91,7 +94,7 @@ class Guest:
         return self.logs / "secure.log"
 
     def _initrd(self):
-        """The root file system, and behind it an archive with the kernels.
+        """The root file system's archives, and behind them one with the kernels.
 
         The kernel takes archives that follow one another; with retain_initrd
         it keeps the whole for the next kernel, in /sys/firmware/initrd.
@@ -104,8 +107,9 @@ class Guest:
             link.unlink(missing_ok=True)
             os.link(image, link)
         with open(path, "wb") as out:
-            rootfs = self.setup.rootfs.read_bytes()
-            out.write(rootfs + bytes(-len(rootfs) % 4))
+            for archive in self.setup.rootfs:
+                rootfs = archive.read_bytes()
+                out.write(rootfs + bytes(-len(rootfs) % 4))
             subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], cwd=extra, stdout=out,
                            input="boot\n" + "".join(f"boot/{n}\n" for n in self.setup.images),
                            text=True, check=True)
@@ -154,6 +158,9 @@ class Guest:
                     "-kernel", str(s.images["kernel"]), "-initrd", str(initrd),
                     "-append", "console=ttyS0 " + args]
         size = initrd.stat().st_size
+        if s.acpi:
+            self.must(0x48000000 + size <= acpi.CRB[0], f"the initrd's {size} bytes end where the TPM's are")
+            args = f"acpi=force efi=noruntime {args}"
         return ["qemu-system-aarch64", "-M", s.machine, "-cpu", s.cpu, *common,
                 "-serial", f"file:{self.secure_log}", "-bios", str(s.firmware),
                 "-kernel", str(s.images["kernel"]),
@@ -166,21 +173,10 @@ class Guest:
         seconds until user space is up."""
         self._secure_scanned = 0
         command = self.command(append, "stdio")
-        fds = []
-        if self.setup.tpm:
-            connection = self._start_tpm()
-            fds = [connection.fileno()]
-            command += ["-chardev", f"socket,id=swtpm,fd={fds[0]}",
-                        "-tpmdev", "emulator,id=tpm,chardev=swtpm",
-                        "-device", "tpm-tis-device,tpmdev=tpm"]
-        (self.logs / "qemu.cmd").write_text(" ".join(map(str, command)) + "\n")
+        if self.setup.acpi:
+            command += self._hand_over(command)
         start = time.monotonic()
-        self.qemu = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                     stderr=open(self.logs / "qemu.err", "wb"),
-                                     pass_fds=fds,
-                                     start_new_session=True)    # Ctrl-C is the runner's
-        if fds:
-            connection.close()
+        self.qemu = self._qemu(command)
         self.machines.add(self.qemu)
         if self.stopped:
             self.qemu.kill()
@@ -188,6 +184,40 @@ class Guest:
         self._reader.start()
         self.ready()
         return time.monotonic() - start
+
+    def _qemu(self, command):
+        """QEMU, and what is behind its TPM."""
+        fds = []
+        if self.setup.tpm:
+            connection = self._start_tpm()
+            fds = [connection.fileno()]
+            command = [*command, "-chardev", f"socket,id=swtpm,fd={fds[0]}",
+                       "-tpmdev", "emulator,id=tpm,chardev=swtpm",
+                       "-device", "tpm-tis-device,tpmdev=tpm"]
+        (self.logs / "qemu.cmd").write_text(" ".join(map(str, command)) + "\n")
+        with open(self.logs / "qemu.err", "wb") as errors:
+            qemu = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+                                    pass_fds=fds, start_new_session=True)   # Ctrl-C is the runner's
+        if fds:
+            connection.close()
+        return qemu
+
+    def _hand_over(self, command):
+        """QEMU's options for a kernel that boots through ACPI."""
+        folder = self.logs / "acpi"
+        folder.mkdir(exist_ok=True)
+
+        def dump(dtb):
+            machine = command.index("-M") + 1
+            qemu = self._qemu(command[:machine] + [f"{command[machine]},dumpdtb={dtb}"] + command[machine + 1:])
+            qemu.communicate()
+            if not dtb.exists():
+                raise Trouble("died", "QEMU wrote no device tree: "
+                              + (self.logs / "qemu.err").read_text(errors="replace")[-200:])
+        try:
+            return acpi.hand_over(self.setup, folder, dump)
+        except acpi.Bad as why:
+            raise Trouble("error", str(why)) from None
 
     def ready(self):
         """Wait until user space of this, or of the next, kernel is up."""

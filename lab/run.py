@@ -15,8 +15,12 @@ A scenario is a Python file: its docstring says in one line what it shows, and
             another tree; AT_MOST, a dict: how many times another tree's median
             of a figure this tree's may be; SELFTEST, one of the kernel's, is
             /boot/selftest in the guest; TPM = True for an arm64 machine that
-            has one, in the secure world; BOOT = False where the scenario starts
-            the machine itself; all optional
+            has one, in the secure world; ACPI = True for one that boots through
+            ACPI, and whose TPM is behind FF-A; CRB, a dict, has that TPM do other
+            than right (see lab/acpi.py); PKVM = True for a kernel that protects
+            its guests; ROOTFS, what else is in the guest (see lab/rootfs.sh);
+            BOOT = False where the scenario starts the machine itself; all
+            optional, and each may be a function of the parameters
     sensible(...)  which combinations to leave out; optional
     scenario(guest, ...)
             what to do, with a booted lab.guest.Guest; raises Trouble
@@ -47,7 +51,7 @@ from guest import TOP, Guest, Trouble
 DEFAULTS = {"LIMIT": 60, "MEMORY": "2G", "APPEND": "", "VARIANT": "plain", "SUITE": "check",
             "TOPIC": "", "DEVICES": [], "MACHINE": "virt,secure=on,gic-version=3,its=off",
             "CPU": "cortex-a57", "BOOT": True, "COMPARE": True, "AT_MOST": {}, "SELFTEST": "",
-            "TPM": False}
+            "TPM": False, "ACPI": False, "CRB": {}, "PKVM": False, "ROOTFS": []}
 
 
 @dataclasses.dataclass
@@ -60,12 +64,14 @@ class Setup:
     append: str
     limit: float
     images: dict
-    rootfs: pathlib.Path
+    rootfs: list
     firmware: pathlib.Path
     machine: str
     cpu: str
     devices: list
     tpm: bool
+    acpi: bool
+    crb: dict
     accel: list
     topics: list
 
@@ -79,7 +85,8 @@ class Test:
     debug: bool = False
 
     def get(self, attr):
-        return getattr(self.module, attr, DEFAULTS[attr])
+        value = getattr(self.module, attr, DEFAULTS[attr])
+        return value(**self.params) if callable(value) else value
 
     @property
     def variant(self):
@@ -149,18 +156,22 @@ def setup(test, src, args):
         images["selftest"] = image(args.src, test.arch, test.variant).parents[3] / "kselftest" / test.get("SELFTEST")
     for name, tree in (other.split("=", 1) for other in args.other):
         images[name] = image(pathlib.Path(tree), test.arch, test.variant)
-    rootfs = TOP / f"build/rootfs/{params['abi']}.cpio"
+    rootfs = [TOP / f"build/rootfs/{name}.cpio" for name in [params["abi"], *test.get("ROOTFS")]]
     firmware = TOP / f"build/firmware/{params['abi']}/qemu_fw.bios"
-    for part in [*images.values(), rootfs] + ([firmware] if test.arch == "arm64" else []):
+    for part in [*images.values(), *rootfs] + ([firmware] if test.arch == "arm64" else []):
         if not part.exists():
             sys.exit(f"lab/run.py: {part} is not there. make boot, or make check, builds it.")
     if test.get("TPM") and not shutil.which("swtpm"):
         sys.exit(f"lab/run.py: there is no swtpm, the TPM of {test.name}. make boot, or make check, "
                  "installs it.")
+    machine, cpu, append = test.get("MACHINE"), test.get("CPU"), test.get("APPEND")
+    if test.get("PKVM"):
+        machine, cpu, append = f"{machine},virtualization=on", "cortex-a72", f"kvm-arm.mode=protected {append}"
     return Setup(arch=test.arch, abi=params["abi"], cpus=params.get("cpus", 1),
-                 memory=test.get("MEMORY"), append=test.get("APPEND"), limit=test.limit, images=images,
-                 rootfs=rootfs, firmware=firmware, machine=test.get("MACHINE"), cpu=test.get("CPU"),
-                 devices=test.get("DEVICES"), tpm=test.get("TPM"),
+                 memory=test.get("MEMORY"), append=append, limit=test.limit, images=images,
+                 rootfs=rootfs, firmware=firmware, machine=machine, cpu=cpu,
+                 devices=test.get("DEVICES"), tpm=test.get("TPM"), acpi=test.get("ACPI"),
+                 crb=test.get("CRB"),
                  accel=accelerator(images["kernel"]) if test.arch == "x86_64" else [],
                  topics=args.topics.split(","))
 
@@ -271,7 +282,8 @@ def main():
         return 0
     if args.needs:
         print("\n".join(sorted({f"kernel {t.arch} {t.variant}" for t in tests}
-                               | {f"abi {t.params['abi']}" for t in tests})))
+                               | {f"abi {t.params['abi']}" for t in tests}
+                           | {f"rootfs {name}" for t in tests for name in t.get("ROOTFS")})))
         return 0
 
     if args.shell:

@@ -13,11 +13,14 @@ import pathlib
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
 import time
+import zlib
 
+import acpi
 from ktap import has, main, run, test
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
@@ -465,6 +468,140 @@ def a_tpm_that_is_not_installed(lab):
     (lab.dir / "bin/swtpm").unlink()
     has(lab.run("lab/run.py", "--src", "src", status=1, PATH=f"{lab.dir}/bin"),
         "there is no swtpm, the TPM of one-ffa", "make boot")
+
+
+# The hand-over to a kernel that boots through ACPI.
+
+def split(size="2G", cpus=4, tpm=True):
+    """The tables that the kernel would find, by signature, from the system table on."""
+    blob, chosen = acpi.tables(acpi.ram_size(size), cpus, acpi.table("DSDT", 2, b""), tpm)
+
+    def at(address, length=None):
+        start = address - acpi.TABLES[0]
+        assert 0 <= start < len(blob), hex(address)
+        return blob[start:start + (length or len(blob))]
+
+    def word(data, offset, form):
+        return struct.unpack_from("<" + form, data, offset)[0]
+
+    def whole(address):
+        found = at(address)
+        found = found[:word(found, 4, "I")]
+        assert sum(found) % 256 == 0, found[:4]
+        return found
+    system = at(chosen["system-table"][1], 120)
+    assert system[:8] == b"IBI SYST" and word(system, 12, "I") == 120
+    crc, zeroed = word(system, 16, "I"), system[:16] + bytes(4) + system[20:]
+    assert zlib.crc32(zeroed) == crc and word(system, 104, "Q") == 1
+    rsdp = at(word(at(word(system, 112, "Q")), 16, "Q"), 36)
+    assert rsdp[:8] == b"RSD PTR " and sum(rsdp) % 256 == sum(rsdp[:20]) % 256 == 0
+    xsdt = whole(word(rsdp, 24, "Q"))
+    found = {t[:4].decode(): t for t in map(whole, struct.unpack(f"<{(len(xsdt) - 36) // 8}Q", xsdt[36:]))}
+    found["DSDT"] = whole(word(found["FACP"], 140, "Q"))
+    memory = at(chosen["mmap-start"][1], chosen["mmap-size"][1])
+    return found, list(struct.iter_unpack("<IIQQQQ", memory))
+
+
+@test
+def acpi_tables_add_up(_):
+    for cpus in 1, 2, 4:
+        found, _ = split(cpus=cpus)
+        assert {name: len(table) for name, table in found.items()} == {
+            "FACP": 276, "APIC": 44 + 24 + 80 * cpus + 16, "GTDT": 96, "MCFG": 60, "TPM2": 76, "DSDT": 36}
+    assert found["TPM2"][48:52] == b"\x0f\0\0\0", "CRB over FF-A is start method 15"
+    assert "TPM2" not in split(tpm=False)[0]
+
+
+@test
+def acpi_tables_are_what_iasl_reads(lab):
+    for name, table in split()[0].items():
+        (lab.dir / f"{name}.dat").write_bytes(table)
+        lab.run("iasl", "-d", f"{name}.dat")
+        text = (lab.dir / f"{name}.dsl").read_text(encoding="latin-1")
+        assert "rror" not in text and "nvalid" not in text, text
+    has((lab.dir / "APIC.dsl").read_text(encoding="latin-1"), "ARM MPIDR : 0000000000000003")
+
+
+@test
+def memory_that_efi_tells_of(_):
+    """All of the RAM, once, and not for use where somebody else is."""
+    memory = split("2G")[1]
+    assert memory[0][2] == acpi.RAM
+    for before, after in zip(memory, memory[1:]):
+        assert before[2] + (before[4] << 12) == after[2], (before, after)
+    assert memory[-1][2] + (memory[-1][4] << 12) == acpi.RAM + (2 << 30)
+    kinds = {start: (kind, pages << 12) for kind, _, start, _, pages, _ in memory}
+    assert kinds[acpi.CRB[0]] == (0, acpi.CRB[1]) and kinds[acpi.TABLES[0]] == (9, acpi.TABLES[1])
+
+
+@test
+def a_crb_as_a_firmware_leaves_it(_):
+    data = acpi.crb({"busy": 3, "flags": 2})
+    assert len(data) == acpi.CRB[1]
+    for locality in range(5):
+        page = data[locality << 12:][:0x1000]
+        address, size = struct.unpack_from("<QI", page, 0x5c)
+        assert address == acpi.CRB[0] + (locality << 12) + 0x80 and size == 0xf80
+        assert struct.unpack_from("<I", page, 0x58)[0] == size
+        assert struct.unpack_from("<Q", page, 0x68)[0] == address and not any(page[0x80:])
+    assert struct.unpack_from("<8I", data, 0xf000) == (acpi.MAGIC, 0, 3, 0, 0, 2, 0, 0)
+    assert not any(acpi.crb({"absent": True})[0xf000:])
+
+
+@test
+def machines_that_acpi_cannot_tell_of(lab):
+    def bad(text, function, *args):
+        try:
+            function(*args)
+        except acpi.Bad as why:
+            has(str(why), text)
+        else:
+            raise AssertionError(f"{function.__name__}{args} is taken")
+    bad("0 CPUs", acpi.madt, 0)
+    bad("9 CPUs", acpi.madt, 9)
+    bad("no size of RAM", acpi.ram_size, "2 gigabytes")
+    bad("1024M at least", acpi.ram_size, "512M")
+    bad("no switch bussy; there are: absent, version, busy", acpi.crb, {"bussy": 1})
+    # The machine is not started, and the message is the test's.
+    acpi_machine(lab, "CRB = {'bussy': 1}\n")
+    has(lab.run("lab/run.py", "--src", "src", status=1), "not ok 1", "no switch bussy")
+    acpi_machine(lab)
+    lab.write("lab/acpi/dsdt.asl", "nonsense")
+    has(lab.run("lab/run.py", "--src", "src", status=1), "not ok 1", "iasl does not take lab/acpi/dsdt.asl")
+    lab.tool("cpio", ":\n")
+    (lab.dir / "bin/python3").symlink_to("/usr/bin/python3")
+    has(lab.run("/usr/bin/python3", "lab/run.py", "--src", "src", status=1, PATH=f"{lab.dir}/bin"),
+        "there is no iasl", "acpica-tools")
+
+
+def acpi_machine(lab, *attributes):
+    shutil.rmtree(lab.dir / "lab/scenarios", ignore_errors=True)
+    (lab.dir / "lab/scenarios").mkdir()
+    with_tpm(lab, READY + "fine\n@lab rc=0 id=1\n")
+    with open(lab.dir / "lab/scenarios/one.py", "a", encoding="ascii") as scenario:
+        scenario.write("ACPI = True\n" + "".join(attributes))
+    lab.write("bin/qemu-system-aarch64", QEMU.replace("\n", """
+for a; do case $a in *dumpdtb=*)
+	echo '/dts-v1/; / { chosen { }; };' | dtc -q -O dtb -o "${a##*dumpdtb=}"
+	exit ;;
+esac; done
+""", 1), 0o755)
+
+
+@test
+def a_machine_with_acpi(lab):
+    acpi_machine(lab)
+    has(lab.run("lab/run.py", "--src", "src"), "ok 1 one-ffa")
+    logs = lab.dir / "build/results/fork/one-ffa"
+    has((logs / "qemu.cmd").read_text(), "acpi=force efi=noruntime", f"-dtb {logs}/acpi/acpi.dtb",
+        f"file={logs}/acpi/acpi.bin,addr=0x4f000000", f"file={logs}/acpi/crb.bin,addr=0x4e000000",
+        "tpm-tis-device")
+    names = ["system-table", "mmap-start", "mmap-size", "mmap-desc-size", "mmap-desc-ver", "secure-boot"]
+    chosen = lab.run("fdtget", "-t", "x", str(logs / "acpi/acpi.dtb"),
+                     *sum((["/chosen", f"linux,uefi-{name}"] for name in names), []))
+    assert re.fullmatch(r"0 4f0\w+\n0 4f0\w+\n118\n28\n1\n0\n", chosen), chosen
+    assert (logs / "acpi/acpi.bin").stat().st_size < acpi.TABLES[1]
+    has((logs / "acpi/dsdt.aml").read_bytes().decode("latin-1"), "MSFT0101", "ARMH0011")
 
 
 @test
