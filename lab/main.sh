@@ -59,6 +59,7 @@ needs() {
 		kernel)	lab/kernel.sh "$from" "$a" "$b" "${fragments[@]}" > /dev/null || return 1 ;;
 		abi)	[ "$a" = x86_64 ] || lab/firmware.sh "$a" || return 1
 			lab/rootfs.sh "$a" || return 1 ;;
+		rootfs)	lab/rootfs.sh "$a" || return 1 ;;
 		esac
 	done < <(lab/run.py --src "$from" --needs "$@")
 }
@@ -229,7 +230,7 @@ defconfig|menuconfig)
 	;;
 clean)
 	rm -rf build/results build/kconfig build/firmware build/rootfs ./*.part
-	for dir in linux/.build-* build/*/.build-*; do
+	for dir in {linux,build/*}/.build-* {linux,build/*}/.order; do
 		[ ! -d "$dir" ] || rm -rf "$dir"
 	done
 	;;

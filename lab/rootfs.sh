@@ -6,6 +6,8 @@
 #   lab/rootfs.sh smc      arm64, xtest and tee-supplicant 4.5
 #   lab/rootfs.sh ffa      arm64, xtest 4.10: it must match the lab's OP-TEE
 #   lab/rootfs.sh x86_64   without OP-TEE's parts
+#   lab/rootfs.sh tpm      arm64, what reads a TPM and IMA's list: to be appended
+#                          to one of the others
 #
 # Makes build/rootfs/NAME.cpio: Debian's packages, unpacked and stripped of
 # what a test never reads, under the /init of lab/rootfs/. Nothing of the
@@ -18,6 +20,7 @@ cd "$(dirname "$0")/.."
 
 common=(busybox-static kexec-tools makedumpfile)
 name=${1-}
+loaded=()
 case $name in
 smc)
 	arch=arm64
@@ -30,8 +33,13 @@ ffa)
 x86_64)
 	arch=amd64
 	packages=("${common[@]}") ;;
+tpm)
+	arch=arm64
+	packages=(tpm2-tools ima-evm-utils)
+	# Its TPM library loads by name what speaks to /dev/tpm0.
+	loaded=(libtss2-tcti-device.so.0) ;;
 *)
-	sed -n '4,13s/^# \{0,1\}//p' "$0" >&2
+	sed -n '4,15s/^# \{0,1\}//p' "$0" >&2
 	exit 2 ;;
 esac
 
@@ -142,10 +150,17 @@ done
 ln -s busybox "$root/usr/bin/sh"
 rm -rf "${root:?}/usr/share" "$root/usr/include"
 
+[ "$name" != tpm ] || find "$root"/usr/bin "$root"/usr/sbin ! -type d ! -name evmctl \
+	! -name tpm2 ! -name tpm2_pcrread ! -name tpm2_pcrextend -delete
+
 # Of the libraries, those that a program in the guest names, and what they name.
 libdir=$(dirname "$root"/usr/lib/*/libc.so.6)
 mkdir "$work/lib"
 queue=("$root"/usr/bin/* "$root"/usr/sbin/*)
+for lib in "${loaded[@]}"; do
+	cp -L "$libdir/$lib" "$work/lib/"
+	queue+=("$work/lib/$lib")
+done
 while [ ${#queue[@]} -gt 0 ]; do
 	found=()
 	for lib in $(readelf -d "${queue[@]}" 2> /dev/null |
@@ -162,7 +177,9 @@ find "$root/usr/lib" -mindepth 1 -maxdepth 1 \
 	! -name optee_armtz ! -name tee-supplicant ! -name 'ld-linux*' -exec rm -rf {} +
 mv "$work/lib" "$libdir"
 
-for f in lab/rootfs/*; do
+ours=(lab/rootfs/*)
+[ "$name" != tpm ] || ours=()
+for f in "${ours[@]}"; do
 	case ${f##*/} in
 	init) install -m 755 "$f" "$root/init" ;;
 	*.c)

@@ -62,7 +62,8 @@ def build(src, test, built):
         if kind == "kernel":
             call("lab/kernel.sh", src, *what, *os.environ.get("FRAGMENTS", "").split())
         elif what != ["x86_64"]:
-            call("lab/firmware.sh", *what)
+            if kind == "abi":
+                call("lab/firmware.sh", *what)
             call("lab/rootfs.sh", *what)
 
 
