@@ -1,0 +1,81 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What IMA says of the TPM agrees with the TPMs of this machine and with the
+# measurement list. See Documentation/ABI/testing/ima_tpm.
+
+DIR=$(dirname "$0")
+[ -e "$DIR/ktap_helpers.sh" ] || DIR=$DIR/../kselftest
+# shellcheck source=../kselftest/ktap_helpers.sh
+. "$DIR/ktap_helpers.sh"
+
+ima=/sys/kernel/security/ima
+list=$ima/ascii_runtime_measurements
+
+ktap_print_header
+[ "$(id -u)" = 0 ] || { ktap_skip_all "needs root"; exit "$KSFT_SKIP"; }
+[ -d /sys/kernel/security/integrity ] || mount -t securityfs none /sys/kernel/security 2> /dev/null
+[ -e $list ] || { ktap_skip_all "no $list: is CONFIG_IMA set?"; exit "$KSFT_SKIP"; }
+[ -e $ima/tpm ] || { ktap_skip_all "no $ima/tpm: this kernel does not tell"; exit "$KSFT_SKIP"; }
+
+# TPMs that have hardware: those of tpm_vtpm_proxy are in /sys/devices/virtual
+hardware() {
+	for tpm in /sys/class/tpm/tpm*; do
+		case $(readlink -f "$tpm") in
+		/sys/devices/virtual/*|*'*') ;;
+		*) return 0 ;;
+		esac
+	done
+	return 1
+}
+
+# Entries of the list by that name: PCR, template hash, template, digest, name
+named() {
+	awk -v name="$1" '$5 == name' $list
+}
+
+zeros() {
+	! grep -q '[1-9a-f]'
+}
+
+digest() {
+	awk '{ sub(".*:", "", $4); print $4 }'
+}
+
+check() {
+	what=$1
+	shift
+	if "$@"; then ktap_test_pass "$what"; else ktap_test_fail "$what"; fi
+}
+
+anchored() {
+	hardware && ! aggregate | zeros && [ -z "$(named tpm_missed)" ]
+}
+none() {
+	! hardware && aggregate | zeros && [ -z "$(named tpm_missed)" ]
+}
+missed() {
+	hardware && aggregate | zeros && [ -n "$(named tpm_missed)" ] &&
+		named tpm_missed | digest | zeros
+}
+
+# Of this boot: a list that kexec has carried over has those of earlier ones.
+aggregate() {
+	awk '$5 == "boot_aggregate" || $5 == "boot_aggregate_late"' $list | tail -n 1 | digest
+}
+
+state=$(cat $ima/tpm)
+ktap_set_plan 3
+ktap_print_msg "tpm: $state, boot_aggregate: $(aggregate)"
+
+case $state in
+anchored|none|missed)
+	ktap_test_pass "the state is a documented one"
+	check "TPMs and list are what \"$state\" stands for" "$state" ;;
+*)
+	ktap_test_fail "the state is a documented one"
+	ktap_test_skip "TPMs and list are what the state stands for" ;;
+esac
+check "user space cannot write the state" sh -c "! echo none 2> /dev/null > $ima/tpm"
+
+ktap_finished
