@@ -153,7 +153,12 @@ def setup(test, src, args):
         images.update((ko.name, ko) for ko in images["kernel"].parents[3].rglob("*.ko"))
     if test.get("SELFTEST"):
         # The fork's, on whatever kernel: the base has none.
-        images["selftest"] = image(args.src, test.arch, test.variant).parents[3] / "kselftest" / test.get("SELFTEST")
+        selftest = test.get("SELFTEST")
+        if selftest.endswith(".sh"):
+            images["selftest"] = args.src / "tools/testing/selftests" / selftest
+            images["ktap_helpers.sh"] = args.src / "tools/testing/selftests/kselftest/ktap_helpers.sh"
+        else:
+            images["selftest"] = image(args.src, test.arch, test.variant).parents[3] / "kselftest" / selftest
     for name, tree in (other.split("=", 1) for other in args.other):
         images[name] = image(pathlib.Path(tree), test.arch, test.variant)
     rootfs = [TOP / f"build/rootfs/{name}.cpio" for name in [params["abi"], *test.get("ROOTFS")]]
