@@ -26,6 +26,7 @@
 static struct {
 	u32 version;
 	int busy;		/* that many calls at first */
+	bool no_req2;		/* on the way to it */
 	u32 status;		/* of START */
 	int calls;
 	unsigned long args[3];
@@ -59,6 +60,8 @@ static int direct_req(struct ffa_device *dev, struct ffa_send_direct_data *data)
 
 static int direct_req2(struct ffa_device *dev, struct ffa_send_direct_data2 *data)
 {
+	if (service.no_req2)
+		return -EOPNOTSUPP;
 	service.calls++;
 	if (service.busy && service.busy--)
 		return -EBUSY;
@@ -179,6 +182,17 @@ static void service_answers(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, service.args[2], 3);
 		kunit_release_action(test, remove_service, dev);
 	}
+}
+
+/* Both the service takes, but a hypervisor passes only the first one on. */
+static void service_behind_a_hypervisor(struct kunit *test)
+{
+	partition.properties |= FFA_PARTITION_DIRECT_REQ2_RECV;
+	service.no_req2 = true;
+	add_service(test);
+	KUNIT_ASSERT_TRUE(test, bound(add_consumer(test)));
+	KUNIT_EXPECT_EQ(test, tpm_crb_ffa_start(CRB_FFA_START_TYPE_COMMAND, 1), 0);
+	KUNIT_EXPECT_EQ(test, service.args[2], 1);
 }
 
 static void service_refuses(struct kunit *test)
@@ -357,6 +371,7 @@ static void tpm_crb_ffa_suite_exit(struct kunit_suite *suite)
 
 static struct kunit_case tpm_crb_ffa_cases[] = {
 	KUNIT_CASE(service_answers),
+	KUNIT_CASE(service_behind_a_hypervisor),
 	KUNIT_CASE(service_refuses),
 	KUNIT_CASE(service_busy),
 	KUNIT_CASE_SLOW(service_busy_for_ever),
