@@ -5,11 +5,12 @@
 #
 #   lab/kernel.sh SRC ARCH VARIANT [FRAGMENT...]
 #
-# SRC is a kernel tree, ARCH is arm64 or x86_64, VARIANT is plain, debug or
-# modules. The objects go to SRC/.build-ARCH[-VARIANT]: as a direct child of SRC,
-# the compiler sees the same relative paths whatever the tree is called, so
-# that ccache serves the fork, the base and each topic from one cache. The
-# selftests go to kselftest/ there. Prints the path of the image.
+# SRC is a kernel tree, ARCH is arm64 or x86_64, VARIANT is plain, debug,
+# modules, order (with KVM, and lab/kernel/order.patch) or sync (the same, and
+# IMA_INIT_LATE_SYNC). The objects go to SRC/.build-ARCH[-VARIANT]: as a direct
+# child of SRC, the compiler sees the same relative paths whatever the tree is
+# called, so that ccache serves the fork, the base and each topic from one cache.
+# The selftests go to kselftest/ there. Prints the path of the image.
 set -euo pipefail
 
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -38,7 +39,9 @@ case $variant in
 plain)	;;
 debug)	fragments+=("$top/kernel/configs/tee-debug.config") ;;
 modules) fragments+=("$top/lab/kernel/modules.config") ;;
-*)	die "no such VARIANT: $variant (plain, debug or modules)" ;;
+order)	fragments+=("$top/lab/kernel/order.config") ;;
+sync)	fragments+=("$top/lab/kernel/order.config" "$top/lab/kernel/sync.config") ;;
+*)	die "no such VARIANT: $variant (plain, debug, modules, order or sync)" ;;
 esac
 for f in "$@"; do
 	[ -e "$f" ] || f=$top/$f
@@ -46,14 +49,36 @@ for f in "$@"; do
 	fragments+=("$f")
 done
 
-export CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=$src CCACHE_MAXSIZE=6G
+export CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=6G
 export CCACHE_DIR=${CCACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/tee-linux/ccache}
 export KBUILD_BUILD_USER=lab KBUILD_BUILD_HOST=tee-linux
 export KBUILD_BUILD_TIMESTAMP='1970-01-01' LOCALVERSION=-lab
 kmake() {
-	make -C "$src" O="$out" ARCH="$karch" CROSS_COMPILE="$cross" \
+	CCACHE_BASEDIR=$src make -C "$src" O="$out" ARCH="$karch" CROSS_COMPILE="$cross" \
 	     CC="ccache ${cross}gcc" HOSTCC='ccache gcc' -j"$(nproc)" "$@"
 }
+
+# Variants with a patch: of a tree of links, with the one file that it changes.
+tree=$src
+case $variant in
+order|sync)
+	links=$src/.order
+	mkdir -p "$links/init" "$links/${out##*/}"
+	for f in "$src"/* "$src"/init/*; do
+		f=${f#"$src/"}
+		[ "$f" = init ] || [ "$f" = init/main.c ] || [ -e "$links/$f" ] ||
+			ln -sfn "$src/$f" "$links/$f"
+	done
+	patch -s -o "$links/main.c.$$" "$src/init/main.c" "$top/lab/kernel/order.patch" > /dev/null ||
+		{ rm -f "$links/main.c.$$"*; die "lab/kernel/order.patch is not for init/main.c of $name: adapt it"; }
+	if cmp -s "$links/main.c.$$" "$links/init/main.c"; then
+		rm "$links/main.c.$$"
+	else
+		mv "$links/main.c.$$" "$links/init/main.c"
+	fi
+	ln -sfn ".order/${out##*/}" "$out"
+	out=$links/${out##*/} src=$links ;;
+esac
 
 mkdir -p "$out"
 exec 9> "$out/.lab-lock"
@@ -67,12 +92,12 @@ fail() {
 
 # Configuration: only where a fragment or a Kconfig file has changed.
 key=$(cat "${fragments[@]}" "$0" | sha256sum)
-kconfigs=$(find "$src" -name 'Kconfig*' -newer "$out/.lab-key" -print -quit 2> /dev/null || true)
+kconfigs=$(find "$tree" -name 'Kconfig*' -newer "$out/.lab-key" -print -quit 2> /dev/null || true)
 if [ "$key" != "$(cat "$out/.lab-key" 2> /dev/null)" ] || [ -n "$kconfigs" ]; then
 	cat "${fragments[@]}" > "$out/lab.fragment"
 	kmake KCONFIG_ALLCONFIG="$out/lab.fragment" allnoconfig >> "$log" 2>&1 ||
 		fail 'the configuration'
-	python3 "$top/lab/kernel/survived.py" "$src" "$out/.config" "${fragments[@]}" ||
+	python3 "$top/lab/kernel/survived.py" "$tree" "$out/.config" "${fragments[@]}" ||
 		die "the configuration of $name is not what the fragments say"
 	echo "$key" > "$out/.lab-key"
 fi

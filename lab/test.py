@@ -173,6 +173,15 @@ def unknown_fragment(lab):
 
 
 @test
+def a_kernel_that_the_order_is_not_for(lab):
+    lab.write("src/init/main.c", "another kernel's\n")
+    has(lab.run("lab/kernel.sh", "src", "arm64", "order", status=1),
+        "lab/kernel/order.patch is not for init/main.c of src/arm64-order: adapt it")
+    assert not list((lab.dir / "src").rglob("main.c.*")) and not (lab.dir / "src/.order/init/main.c").exists()
+    assert (lab.dir / "src/init/main.c").read_text() == "another kernel's\n"
+
+
+@test
 def a_symbol_that_does_not_survive(lab):
     lab.write("src/Kconfig", "config ALPHA\nconfig BETA\nconfig GAMMA\n")
     lab.write("src/.config", "CONFIG_ALPHA=y\nCONFIG_GAMMA=m\n")
@@ -387,6 +396,16 @@ def the_runner_passes_what_is_in_order(lab):
     lab.machine(READY + "fine\n@lab rc=0 id=1\n")
     has(lab.run("lab/run.py", "--src", "src"), "ok 1 one-ffa", "pass:1 fail:0")
     assert lab.result()["outcome"] == "pass" and "boot" in lab.result()["figures"]
+
+
+@test
+def the_runner_asks_a_scenario_that_has_functions(lab):
+    lab.machine(READY + "fine\n@lab rc=0 id=1\n")
+    with open(lab.dir / "lab/scenarios/one.py", "a", encoding="ascii") as scenario:
+        scenario.write("def APPEND(abi): return 'asked.for=' + abi\n\n\ndef PKVM(abi): return abi == 'ffa'\n")
+    lab.run("lab/run.py", "--src", "src")
+    has((lab.dir / "build/results/fork/one-ffa/qemu.cmd").read_text(), "asked.for=ffa", "virtualization=on",
+        "kvm-arm.mode=protected", "cortex-a72")
 
 
 @test

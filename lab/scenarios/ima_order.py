@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""IMA finds the TPM behind FF-A whatever is initialised first, with and without pKVM"""
+import ima
+
+# The three that must come after one another, by a letter each.
+CALLS = {"f": "ffa_init", "d": "tpm_crb_ffa_driver_init", "t": "crb_acpi_driver_init"}
+# ima: see there.
+MATRIX = {"abi": ["ffa"], "ima": ["late", "sync"], "order": ["fdt", "ftd", "dft", "dtf", "tfd", "tdf"],
+          "kvm": ["none", "pkvm"]}
+TOPIC = "ffa-ima"
+TPM = ACPI = True
+LIMIT = 120
+
+
+def VARIANT(ima, **_):
+    return "sync" if ima == "sync" else "order"
+
+
+def PKVM(kvm, **_):
+    return kvm == "pkvm"
+
+
+def APPEND(order, **_):
+    calls = ",".join(CALLS[letter] for letter in order)
+    return f"initcall_order={calls} initcall_blacklist=optee_core_init"
+
+
+def scenario(guest, kvm):
+    log = guest.dmesg()
+    guest.must("there is no initcall" not in log, "the kernel lacks an initcall of lab/scenarios/ima_order.py")
+    if kvm == "pkvm":
+        guest.must("Protected nVHE mode initialized successfully" in log, "the kernel has no protected KVM")
+    ima.found(guest)
