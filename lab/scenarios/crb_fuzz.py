@@ -5,7 +5,8 @@ import re
 import ftpm
 
 MATRIX = {"abi": ["ffa"], "cpus": [2]}
-VARIANT = "modules"
+VARIANT = "modules"     # a kernel of its own: too long for make check
+SUITE = "soak"
 LIMIT = 300
 TPM = True
 COMPARE = False         # the kernel has no part in it

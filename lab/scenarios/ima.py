@@ -16,6 +16,10 @@ def VARIANT(ima, **_):
     return "sync" if ima == "sync" else "plain"
 
 
+def SUITE(ima, **_):
+    return "soak" if ima == "sync" else "check"     # for want of that kernel
+
+
 def APPEND(hash, **_):
     # A root that is no tmpfs, since the policy does not measure what is read of
     # one. Without OP-TEE's driver: its fTPM would be a second TPM.

@@ -8,6 +8,7 @@ CALLS = {"f": "ffa_init", "d": "tpm_crb_ffa_driver_init", "t": "crb_acpi_driver_
 MATRIX = {"abi": ["ffa"], "ima": ["late", "sync"], "order": ["fdt", "ftd", "dft", "dtf", "tfd", "tdf"],
           "kvm": ["none", "pkvm"]}
 TOPIC = "ffa-ima"
+SUITE = "soak"          # kernels of their own, with KVM
 TPM = ACPI = True
 LIMIT = 120
 
