@@ -11,6 +11,7 @@
 #include <linux/device.h>
 #include <linux/kthread.h>
 #include <linux/platform_device.h>
+#include <linux/sched/task.h>
 
 #define SETTLE_DEVICES	3
 
