@@ -149,20 +149,21 @@ soak)
 	tree
 	base_tree
 	needs "$src" "${selection[@]}" --suite soak
-	needs "$base" "${selection[@]}" --suite soak
+	needs "$base" "${selection[@]}" --suite soak --compared
 	lab/run.py --src "$src" --beside "base=$base" "${selection[@]}" --suite soak
-	lab/table.py build/results
+	[ -z "$(lab/run.py --src "$src" "${selection[@]}" --suite soak --compared --needs)" ] ||
+		lab/table.py build/results
 	[ -n "${ONLY:-}" ] || lab/picture.py build/results
 	;;
 compare)
 	lab/deps.sh 12
 	tree
 	base_tree
-	needs "$src" "${selection[@]}"
-	needs "$base" "${selection[@]}"
+	needs "$src" "${selection[@]}" --compared
+	needs "$base" "${selection[@]}" --compared
 	# Results of tests that are gone, or were renamed, are none of the table.
 	[ -n "${ONLY:-}" ] || rm -rf build/results/base build/results/fork
-	lab/run.py --src "$src" --beside "base=$base" "${selection[@]}"
+	lab/run.py --src "$src" --beside "base=$base" "${selection[@]}" --compared
 	lab/table.py build/results
 	;;
 topics)

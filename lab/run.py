@@ -8,12 +8,13 @@ A scenario is a Python file: its docstring says in one line what it shows, and
             scenario() takes; one test for each combination
     LIMIT   seconds after which the machine counts as hung
     MEMORY  of the machine; APPEND to its command line; VARIANT of the kernel
-            (plain, debug, or modules, which are /boot/*.ko in the guest then);
-            SUITE (check, soak for the long ones, or without: see
-            lab/without.py); TOPIC that it needs, if not just a kernel, a dict
-            if that depends on the ABI; COMPARE = False if it says nothing on
-            another tree; AT_MOST, a dict: how many times another tree's median
-            of a figure this tree's may be; SELFTEST, one of the kernel's, is
+            (plain, debug, order, sync, or modules, which are
+            /boot/*.ko in the guest then); SUITE (check, soak for the long
+            ones, or without: see lab/without.py); TOPIC that it needs,
+            if not just a kernel, a dict if that depends on the ABI;
+            COMPARE = False if it says nothing on another tree, and does not run
+            there; AT_MOST, a dict: how many times another tree's median of a
+            figure this tree's may be; SELFTEST, one of the kernel's, is
             /boot/selftest in the guest; TPM = True for an arm64 machine that
             has one, in the secure world; ACPI = True for one that boots through
             ACPI, and whose TPM is behind FF-A; CRB, a dict, has that TPM do other
@@ -245,7 +246,9 @@ def select(args, topics):
         tests = [t for t in tests if t.arch == args.arch]
     if args.variant == "debug":
         for test in tests:
-            test.debug = test.get("VARIANT") != "modules"    # that is its subject
+            test.debug = test.get("VARIANT") == "plain"     # the others are their subject
+    if args.compared:
+        tests = [t for t in tests if t.get("COMPARE")]
     if args.only:
         tests = [t for t in tests if fnmatch.fnmatch(t.name, args.only) or args.only in t.name]
     return tests
@@ -264,6 +267,7 @@ def main():
     parser.add_argument("--variant", choices=["plain", "debug"], default="plain",
                         help="debug: every test on the debug kernel")
     parser.add_argument("--only", help="a test's name, a part of it, or a pattern with *")
+    parser.add_argument("--compared", action="store_true", help="not those that say nothing on another tree")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--list", action="store_true", help="name the tests, run nothing")
     parser.add_argument("--needs", action="store_true",
@@ -276,6 +280,8 @@ def main():
     args = parser.parse_args()
 
     tests = select(args, args.topics.split(","))
+    if not tests and args.compared and args.needs:
+        return 0
     if not tests:
         everything = sorted({t.name.split("-")[0] for t in load()})
         sys.exit(f"lab/run.py: no test is called {args.only or ''!r} for ABI {args.abis or 'any'}, "
@@ -298,18 +304,19 @@ def main():
     if args.beside:
         name, src = args.beside.split("=", 1)
         trees = {name: pathlib.Path(src), **trees}
-        tests = [t for t in tests if t.get("COMPARE")]
-    for name, src in trees.items():
+    runs = [[(test, name, src) for name, src in trees.items() if name == args.tree or test.get("COMPARE")]
+            for test in tests]
+    for name in trees:
         (TOP / "build/results" / name).mkdir(parents=True, exist_ok=True)
-        for test in tests:
-            setup(test, src, args)      # before the threads: it may probe for KVM, or stop here
-    runs = [[(test, name, src) for name, src in trees.items()] for test in tests]
+    for test, _, src in sum(runs, []):
+        setup(test, src, args)      # before the threads: it may probe for KVM, or stop here
+    total = len(sum(runs, []))
     if not args.beside:
         runs = [sum(runs, [])]
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     print("KTAP version 1")
-    print(f"1..{len(tests) * len(trees)}", flush=True)
+    print(f"1..{total}", flush=True)
     number = passed = failed = 0
     pool = concurrent.futures.ThreadPoolExecutor(len(trees) if args.beside else args.jobs)
     try:
@@ -318,6 +325,7 @@ def main():
             ended = concurrent.futures.as_completed(jobs)
             if args.beside:
                 ended = jobs
+            if len(batch) == 2 and args.beside:
                 judge(jobs[1].result(), jobs[0].result(), batch[0][0].get("AT_MOST"))
             for job in ended:
                 result = job.result()

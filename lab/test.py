@@ -421,6 +421,18 @@ def the_runner_compares_figures(lab):
 
 
 @test
+def the_runner_does_not_compare_what_says_nothing_on_another_tree(lab):
+    lab.machine(READY, "guest.figure('size', 1, 's')")
+    shutil.copytree(lab.dir / "src", lab.dir / "other")
+    with open(lab.dir / "lab/scenarios/one.py", "a", encoding="ascii") as scenario:
+        scenario.write("COMPARE = False\n")
+    run_one = ("lab/run.py", "--src", "src", "--beside", "base=other")
+    has(lab.run(*run_one), "1..1", "ok 1 one-ffa on fork", "pass:1 fail:0")
+    assert not lab.run("lab/run.py", "--src", "src", "--needs", "--compared")
+    has(lab.run(*run_one, "--compared", status=1), "no test")
+
+
+@test
 def a_scenario_that_raises_is_a_failure(lab):
     """A mistake in a scenario must not pass for a result, nor stop the others."""
     lab.machine(READY, scenario="raise ValueError('mistake')")

@@ -2,6 +2,8 @@
 """The KUnit suites of the series pass in the kernel that they are built into"""
 import re
 
+import sequences
+
 MATRIX = {"abi": ["smc", "x86_64"]}
 APPEND = "kunit.enable=1 kunit.autorun=1 log_buf_len=4M"
 LIMIT = 300
@@ -17,6 +19,7 @@ SUITES = [
     ("ffa-ima", ["smc", "x86_64"], "deferred_probe_settle"),
     ("ffa-ima", ["smc"], "tpm_crb_ffa"),
     ("confidential-devices", ["smc", "x86_64"], "confidential-device"),
+    ("confidential-devices", ["smc", "x86_64"], "confidential-sequence"),
 ]
 
 
@@ -29,6 +32,8 @@ def scenario(guest, abi):
     missing = [suite for topic, where, suite in SUITES
                if topic in guest.setup.topics and abi in where and suite not in suites]
     guest.must(not missing, f"did not run: {', '.join(missing)}")
+    if "confidential-devices" in guest.setup.topics:
+        sequences.count(guest, log, 5)
     cases = [line for line in ktap if re.match(r"\s+ok \d+ ", line)]
     skipped = [line for line in cases if "# SKIP" in line]
     guest.figure("passed", len(cases) - len(skipped), "cases")

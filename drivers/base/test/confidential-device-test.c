@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * KUnit tests for confidential devices: the contract of each function, the
- * life of the state, and every sequence of calls up to a length, against a
- * model.
+ * life of the state, and transitions against binding and removal.
  *
  * Built-in only: but for device_cc_probe(), what is tested is not exported.
  */
@@ -15,18 +14,12 @@
 #include <linux/device.h>
 #include <linux/device/confidential.h>
 #include <linux/kthread.h>
-#include <linux/moduleparam.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/sysfs.h>
 
 #include "../base.h"
-
-#define CC_MAX_DEPTH	9
-
-static unsigned int depth = 5;
-module_param(depth, uint, 0444);
-MODULE_PARM_DESC(depth, "Length of the longest sequence of calls to explore (default 5)");
 
 /**
  * struct cc_dev - a device on the test bus
@@ -42,6 +35,7 @@ MODULE_PARM_DESC(depth, "Length of the longest sequence of calls to explore (def
  * @accepted_in_remove: state as seen by the driver's remove
  * @accepted_in_devres: state as seen by the release of a managed resource
  * @accepted_in_removed: state as seen by the last notification
+ * @torn: times that a driver's remove saw another state than its probe
  */
 struct cc_dev {
 	struct device dev;
@@ -56,6 +50,7 @@ struct cc_dev {
 	bool accepted_in_remove;
 	bool accepted_in_devres;
 	bool accepted_in_removed;
+	unsigned int torn;
 };
 
 #define to_cc_dev(d) container_of(d, struct cc_dev, dev)
@@ -127,6 +122,7 @@ static int cc_remove(struct device *dev)
 	cc->in_remove[0] = device_cc_accept(dev);
 	cc->in_remove[1] = device_cc_reject(dev);
 	cc->accepted_in_remove = device_cc_accepted(dev);
+	cc->torn += cc->accepted_in_remove != cc->accepted_in_probe;
 	return 0;
 }
 
@@ -818,7 +814,6 @@ static void cc_race_test(struct kunit *test)
 		for (i = 0; i < 100; i++)
 			torn += accepted(cc) != first;
 		unbind(cc);
-		torn += cc->accepted_in_remove != first;
 		cond_resched();
 	}
 	kthread_stop(task);
@@ -826,220 +821,124 @@ static void cc_race_test(struct kunit *test)
 	kunit_info(test, "%u bindings while accepted, %u while not\n",
 		   seen[1], seen[0]);
 	KUNIT_EXPECT_EQ(test, 0, torn);
+	KUNIT_EXPECT_EQ(test, 0, cc->torn);
 	KUNIT_EXPECT_GT(test, seen[0] + seen[1], 0);
 }
 
 /*
- * Every sequence of calls up to a length, against a model. A call that the
- * interface forbids in some state (to remove what is not added) ends the
- * sequence there: all that could follow it starts from the same state, and is
- * explored as a sequence without it.
+ * Transitions, binding and readers against removal: each device of a row is
+ * removed under all of them, who hold on to it for a while.
  */
 
-enum cc_op { ADD, BIND, UNBIND, ACCEPT, REJECT, CC_PROBE, REMOVE, SHUTDOWN, NR_OPS };
-
-static const char * const cc_op_names[NR_OPS] = {
-	"add", "bind", "unbind", "accept", "reject", "cc_probe", "remove", "shutdown"
+struct cc_race {
+	spinlock_t lock;	/* @cc is there to take a reference of */
+	struct cc_dev *cc;
 };
 
-struct cc_model {
-	enum { NEW, ADDED, REMOVED } life;
-	bool bound, accepted, waiting, down;
-	unsigned int uevents[2];
+struct cc_racer {
+	struct cc_race *race;
+	void (*act)(struct cc_racer *racer, struct cc_dev *cc);
+	struct task_struct *task;
+	unsigned int done;
 };
 
-/* A forbidden call; no kernel function returns it */
-#define CC_NEVER	1
-
-/* What @op is to return, and what it makes of @m */
-static int cc_model_op(struct cc_model *m, enum cc_op op)
+static struct cc_dev *cc_race_get(struct cc_race *race)
 {
-	bool added = m->life == ADDED;
-
-	switch (op) {
-	case ADD:
-		if (added)
-			return CC_NEVER;
-		m->life = ADDED;
-		return 0;
-	case BIND:
-		if (m->life == NEW)
-			return CC_NEVER;
-		if (!added)
-			return -ENODEV;
-		if (m->bound)
-			return -EBUSY;
-		m->bound = true;
-		m->waiting = false;
-		return 0;
-	case UNBIND:
-		m->bound = false;
-		return 0;
-	case ACCEPT:
-		if (!added)
-			return -ENODEV;
-		if (m->bound)
-			return -EBUSY;
-		if (m->down)
-			return -ESHUTDOWN;
-		m->uevents[1] += !m->accepted;
-		m->accepted = true;
-		m->bound = m->waiting;
-		m->waiting = false;
-		return 0;
-	case REJECT:
-		if (m->bound)
-			return -EBUSY;
-		m->uevents[0] += m->accepted;
-		m->accepted = false;
-		return 0;
-	case CC_PROBE:
-		if (!added)
-			return -EINVAL;
-		if (m->bound)
-			return -EBUSY;
-		m->bound = m->accepted;
-		m->waiting = !m->accepted;
-		return m->accepted ? 0 : -EAGAIN;
-	case REMOVE:
-		if (!added)
-			return CC_NEVER;
-		m->life = REMOVED;
-		m->bound = false;
-		m->accepted = false;
-		m->waiting = false;
-		return 0;
-	case SHUTDOWN:
-		if (m->down)
-			return CC_NEVER;
-		m->down = true;
-		if (!m->bound) {
-			m->uevents[0] += m->accepted;
-			m->accepted = false;
-		}
-		return 0;
-	default:
-		return CC_NEVER;
-	}
+	guard(spinlock)(&race->lock);
+	if (race->cc)
+		get_device(&race->cc->dev);
+	return race->cc;
 }
 
-static int cc_real_op(struct cc_dev *cc, const struct cc_model *before, enum cc_op op)
+static void cc_race_set(struct cc_race *race, struct cc_dev *cc)
 {
-	switch (op) {
-	case ADD:
-		if (before->life == REMOVED) {
-			/* the successor: same memory, same name */
-			cc_put(cc);
-			cc_init_dev(cc, "cc-explore");
-		}
-		return cc_add(cc);
-	case BIND:
-		return bind(cc, &cc_plain);
-	case UNBIND:
-		unbind(cc);
-		return 0;
-	case ACCEPT:
-		return accept(cc);
-	case REJECT:
-		return reject(cc);
-	case CC_PROBE:
-		if (before->life != ADDED)
-			return probe(cc);
-		cc->offered = &cc_waiting;
-		return bind(cc, &cc_waiting);
-	case REMOVE:
-		cc_del(cc);
-		return 0;
-	case SHUTDOWN:
-		cc_down = true;
-		if (before->life == ADDED)
-			shutdown(cc);
-		return 0;
-	default:
-		return CC_NEVER;
-	}
+	guard(spinlock)(&race->lock);
+	race->cc = cc;
 }
 
-static bool cc_agrees(struct cc_dev *cc, const struct cc_model *m)
+static int cc_race_run(void *data)
 {
-	if (accepted(cc) != m->accepted || bound(cc) != m->bound)
-		return false;
-	if (cc_uevents[0] != m->uevents[0] || cc_uevents[1] != m->uevents[1])
-		return false;
-	if (m->life != ADDED)
-		return true;
-	return waits(cc) == m->waiting &&
-	       cc_read_attr(&cc->dev, NULL) == m->accepted;
-}
+	struct cc_racer *racer = data;
 
-/* Returns how many steps were made, -1 where kernel and model disagree */
-static int cc_run(struct cc_dev *cc, const u8 *seq, unsigned int len)
-{
-	struct cc_model m = {};
-	int i;
+	while (!kthread_should_stop()) {
+		struct cc_dev *cc = cc_race_get(racer->race);
 
-	cc_down = false;
-	memset(cc_uevents, 0, sizeof(cc_uevents));
-	cc_init_dev(cc, "cc-explore");
-
-	for (i = 0; i < len; i++) {
-		struct cc_model before = m;
-		int want = cc_model_op(&m, seq[i]);
-
-		if (want == CC_NEVER)
-			break;
-		if (cc_real_op(cc, &before, seq[i]) != want) {
-			i = -1;
-			break;
+		if (cc) {
+			racer->act(racer, cc);
+			put_device(&cc->dev);
 		}
-		wait_for_device_probe();
-		if (!cc_agrees(cc, &m)) {
-			i = -1;
-			break;
-		}
-	}
-	cc_put(cc);
-	return i;
-}
-
-static void cc_explore_test(struct kunit *test)
-{
-	struct cc_dev *cc = kunit_kzalloc(test, sizeof(*cc), GFP_KERNEL);
-	unsigned long sequences = 0, runs = 0, ended = 0;
-	unsigned int len = clamp(depth, 1, CC_MAX_DEPTH);
-	u8 seq[CC_MAX_DEPTH] = {};
-	int pos = 0;
-
-	KUNIT_ASSERT_NOT_NULL(test, cc);
-
-	while (pos >= 0) {
-		int steps = cc_run(cc, seq, len);
-
-		if (steps < 0) {
-			char text[CC_MAX_DEPTH * 10] = "";
-			int i, n = 0;
-
-			for (i = 0; i < len; i++)
-				n += scnprintf(text + n, sizeof(text) - n, " %s",
-					       cc_op_names[seq[i]]);
-			KUNIT_FAIL(test, "kernel and model disagree within:%s", text);
-			return;
-		}
-		runs++;
-		ended += steps < len;
-		/* what comes before pos was counted with an earlier run */
-		sequences += steps - pos;
-
-		/* the next one in order, past all that begin with a dead end */
-		pos = min(steps, (int)len - 1);
-		while (pos >= 0 && ++seq[pos] == NR_OPS)
-			pos--;
-		if (pos >= 0)
-			memset(seq + pos + 1, 0, len - pos - 1);
 		cond_resched();
 	}
-	kunit_info(test, "%lu sequences of up to %u calls, in %lu runs; %lu ended at a forbidden call\n",
-		   sequences, len, runs, ended);
+	return 0;
+}
+
+static void cc_race_flip(struct cc_racer *racer, struct cc_dev *cc)
+{
+	racer->done += !accept(cc);
+	cond_resched();
+	reject(cc);
+}
+
+static void cc_race_bind(struct cc_racer *racer, struct cc_dev *cc)
+{
+	racer->done += !bind(cc, &cc_plain);
+	cond_resched();
+	unbind(cc);
+}
+
+static void cc_race_read(struct cc_racer *racer, struct cc_dev *cc)
+{
+	racer->done += accepted(cc);
+}
+
+static void cc_race_remove_test(struct kunit *test)
+{
+	struct cc_race race = {};
+	struct cc_racer racers[] = {
+		{ &race, cc_race_flip }, { &race, cc_race_bind }, { &race, cc_race_read },
+	};
+	struct cc_dev *cc = kunit_kzalloc(test, sizeof(*cc), GFP_KERNEL);
+	unsigned int devices = 0, torn = 0, left = 0;
+	unsigned long end = jiffies + HZ;
+	int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, cc);
+	spin_lock_init(&race.lock);
+	for (i = 0; i < ARRAY_SIZE(racers); i++) {
+		racers[i].task = kthread_run(cc_race_run, &racers[i], "cc-race/%d", i);
+		if (IS_ERR(racers[i].task))
+			end = jiffies;
+	}
+
+	while (time_before(jiffies, end)) {
+		cc_init_dev(cc, "cc-race-remove");
+		/* each other one has a driver that waits, and is woken */
+		cc->offered = devices % 2 ? &cc_waiting : NULL;
+		if (cc_add(cc))
+			break;
+		cc_race_set(&race, cc);
+		usleep_range(50, 500);
+		cc_del(cc);
+		left += accepted(cc);
+		usleep_range(50, 100);
+		left += accepted(cc);
+		cc_race_set(&race, NULL);
+		put_device(&cc->dev);
+		wait_for_completion(&cc->released);
+		torn += cc->torn;
+		devices++;
+	}
+	for (i = 0; i < ARRAY_SIZE(racers); i++) {
+		if (!IS_ERR(racers[i].task))
+			kthread_stop(racers[i].task);
+	}
+
+	kunit_info(test, "%u devices removed under %u acceptances, %u bindings, %u readings of accepted\n",
+		   devices, racers[0].done, racers[1].done, racers[2].done);
+	KUNIT_EXPECT_GT(test, devices, 0);
+	/* none was accepted after its removal, no binding saw the state change */
+	KUNIT_EXPECT_EQ(test, 0, left);
+	KUNIT_EXPECT_EQ(test, 0, torn);
 }
 
 static int cc_test_init(struct kunit *test)
@@ -1099,7 +998,7 @@ static struct kunit_case cc_cases[] = {
 	KUNIT_CASE(cc_uevent_test),
 	KUNIT_CASE(cc_sysfs_test),
 	KUNIT_CASE_SLOW(cc_race_test),
-	KUNIT_CASE_SLOW(cc_explore_test),
+	KUNIT_CASE_SLOW(cc_race_remove_test),
 	{}
 };
 
