@@ -291,19 +291,22 @@ static int cc_kernel(struct cc_dev *cc, const struct cc_model *before, enum cc_c
 	case UNBIND:
 		device_release_driver(dev);
 		return 0;
-	case ACCEPT:
-		scoped_guard(device, dev)
-			return device_cc_accept(dev);
-	case REJECT:
-		scoped_guard(device, dev)
-			return device_cc_reject(dev);
-	case CC_PROBE:
+	case ACCEPT: {
+		guard(device)(dev);
+		return device_cc_accept(dev);
+	}
+	case REJECT: {
+		guard(device)(dev);
+		return device_cc_reject(dev);
+	}
+	case CC_PROBE: {
 		if (before->life == ADDED) {
 			cc->offered = &cc_waiting;
 			return device_driver_attach(&cc_waiting, dev);
 		}
-		scoped_guard(device, dev)
-			return device_cc_probe(dev);
+		guard(device)(dev);
+		return device_cc_probe(dev);
+	}
 	case REMOVE:
 		device_del(dev);
 		return 0;
