@@ -227,6 +227,8 @@ static int settle_suite_init(struct kunit_suite *suite)
 
 static void settle_suite_exit(struct kunit_suite *suite)
 {
+	if (suite->suite_init_err)
+		return;
 	platform_driver_unregister(&settle_async_driver);
 	platform_driver_unregister(&settle_driver);
 }
