@@ -66,6 +66,7 @@ static void cc_set(struct device *dev, struct device_private *p, bool accepted)
 {
 	char *envp[2] = { accepted ? "CC_ACCEPTED=1" : "CC_ACCEPTED=0" };
 
+	device_cc_switch(dev, accepted);
 	WRITE_ONCE(p->cc_accepted, accepted);
 	/* Best effort, as all uevents are: the attribute has the truth */
 	kobject_uevent_env(&dev->kobj, KOBJ_CHANGE, envp);
@@ -103,13 +104,15 @@ VISIBLE_IF_KUNIT bool device_cc_shutting_down(void)
  * Return: 0 with @dev accepted. On error the state is as it was:
  *	   -ENODEV if @dev is not added yet, or being removed;
  *	   -EBUSY while a driver is bound, or probing: its mappings are those of
- *	   the old state;
+ *	   the old state; or where a mapping has outlived its driver, as far as
+ *	   the kernel keeps track of that (CONFIG_DMA_API_DEBUG);
  *	   -ESHUTDOWN when the system goes down, where nobody would take @dev
  *	   back from the next kernel.
  */
 int device_cc_accept(struct device *dev)
 {
 	struct device_private *p;
+	int ret;
 
 	device_lock_assert(dev);
 
@@ -122,6 +125,10 @@ int device_cc_accept(struct device *dev)
 		return -ESHUTDOWN;
 	if (p->cc_accepted)
 		return 0;
+
+	ret = device_cc_check(dev);
+	if (ret)
+		return ret;
 
 	static_branch_enable(&device_cc_key);
 	cc_set(dev, p, true);
@@ -143,11 +150,13 @@ int device_cc_accept(struct device *dev)
  * Context: Process context, may sleep. The caller holds the device lock of
  *	    @dev.
  * Return: 0 with @dev not accepted. -EBUSY while a driver is bound, or
- *	   probing: the state is as it was.
+ *	   probing, or where a mapping has outlived its driver, as for
+ *	   device_cc_accept(): the state is as it was.
  */
 int device_cc_reject(struct device *dev)
 {
 	struct device_private *p;
+	int ret;
 
 	device_lock_assert(dev);
 
@@ -155,8 +164,19 @@ int device_cc_reject(struct device *dev)
 		return -EBUSY;
 
 	p = cc_private(dev);
-	if (p && p->cc_accepted)
-		cc_set(dev, p, false);
+	if (!p)
+		return 0;
+	if (!p->cc_accepted) {
+		/* What the bus has prepared for an acceptance that failed */
+		device_cc_switch(dev, false);
+		return 0;
+	}
+
+	ret = device_cc_check(dev);
+	if (ret)
+		return ret;
+
+	cc_set(dev, p, false);
 	return 0;
 }
 
@@ -226,5 +246,8 @@ void device_cc_remove_attr(struct device *dev)
 void device_cc_removed(struct device *dev)
 {
 	guard(device)(dev);
+	if (dev->p->cc_accepted)
+		device_cc_check(dev);	/* Too late to refuse, but it is told */
+	device_cc_switch(dev, false);
 	WRITE_ONCE(dev->p->cc_accepted, false);
 }

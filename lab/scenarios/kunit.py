@@ -5,7 +5,8 @@ import re
 import sequences
 
 MATRIX = {"abi": ["smc", "x86_64"]}
-APPEND = "kunit.enable=1 kunit.autorun=1 log_buf_len=4M"
+# With swiotlb=force, what must not bounce can be seen not to.
+APPEND = "kunit.enable=1 kunit.autorun=1 log_buf_len=4M swiotlb=force"
 LIMIT = 300
 COMPARE = False     # the base has none of these suites
 
@@ -20,6 +21,8 @@ SUITES = [
     ("ffa-ima", ["smc"], "tpm_crb_ffa"),
     ("confidential-devices", ["smc", "x86_64"], "confidential-device"),
     ("confidential-devices", ["smc", "x86_64"], "confidential-sequence"),
+    ("confidential-devices", ["smc", "x86_64"], "confidential-dma"),
+    ("confidential-devices", ["smc", "x86_64"], "confidential-mmio"),
 ]
 
 

@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit tests for MMIO of confidential devices: the marks in the resource tree,
+ * and what ioremap() makes of them.
+ *
+ * The tests say themselves whether this is a confidential guest. What they map
+ * is an unused part of the address space; nothing is accessed.
+ */
+
+#include <kunit/static_stub.h>
+#include <kunit/test.h>
+
+#include <linux/device.h>
+#include <linux/device/confidential-guest.h>
+#include <linux/device/confidential-mmio.h>
+#include <linux/device/confidential.h>
+#include <linux/io.h>
+#include <linux/ioport.h>
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#define CCR_SIZE	(16 * PAGE_SIZE)
+
+/**
+ * struct ccr_ctx - what each test has
+ * @dev: a device without a bus, added
+ * @bar: CCR_SIZE bytes of address space that nobody uses, in the resource tree
+ */
+struct ccr_ctx {
+	struct device *dev;
+	struct resource bar;
+};
+
+static bool ccr_yes(bool guest)
+{
+	return true;
+}
+
+static bool ccr_no(bool guest)
+{
+	return false;
+}
+
+static void ccr_guest(struct kunit *test, bool guest)
+{
+	if (guest)
+		kunit_activate_static_stub(test, device_cc_guest_stub, ccr_yes);
+	else
+		kunit_activate_static_stub(test, device_cc_guest_stub, ccr_no);
+}
+
+/* One page of the bar, or more */
+static int ccr_mark(struct device *dev, struct resource *bar,
+		    unsigned int page, unsigned int pages)
+{
+	guard(device)(dev);
+	return device_cc_add_mmio(dev, bar->start + page * PAGE_SIZE,
+				  pages * PAGE_SIZE);
+}
+
+static int ccr_look(struct resource *bar, unsigned int page, unsigned int pages)
+{
+	return iomem_encrypted(bar->start + page * PAGE_SIZE, pages * PAGE_SIZE);
+}
+
+static int ccr_accept(struct device *dev)
+{
+	guard(device)(dev);
+	return device_cc_accept(dev);
+}
+
+static int ccr_reject(struct device *dev)
+{
+	guard(device)(dev);
+	return device_cc_reject(dev);
+}
+
+static void ccr_release(struct device *dev)
+{
+	kfree(dev);
+}
+
+static struct device *ccr_device(struct kunit *test, const char *name)
+{
+	struct device *dev = kzalloc_obj(*dev);
+
+	KUNIT_ASSERT_NOT_NULL(test, dev);
+	device_initialize(dev);
+	dev->release = ccr_release;
+	dev_set_name(dev, "%s", name);
+	return dev;
+}
+
+static int ccr_init(struct kunit *test)
+{
+	struct ccr_ctx *ctx = kunit_kzalloc(test, sizeof(*ctx), GFP_KERNEL);
+	int ret;
+
+	KUNIT_ASSERT_NOT_NULL(test, ctx);
+	ctx->bar.name = "confidential-mmio";
+	ctx->bar.flags = IORESOURCE_MEM;
+	ret = allocate_resource(&iomem_resource, &ctx->bar, CCR_SIZE, BIT_ULL(32),
+				BIT_ULL(36) - 1, CCR_SIZE, NULL, NULL);
+	if (ret)
+		return ret;
+	test->priv = ctx;
+	ctx->dev = ccr_device(test, "confidential-mmio");
+	return device_add(ctx->dev);
+}
+
+static void ccr_exit(struct kunit *test)
+{
+	struct ccr_ctx *ctx = test->priv;
+
+	if (!ctx)
+		return;
+	if (ctx->dev) {
+		if (device_is_registered(ctx->dev))
+			device_del(ctx->dev);
+		put_device(ctx->dev);
+	}
+	release_resource(&ctx->bar);
+}
+
+static void ccr_contract(struct kunit *test)
+{
+	struct ccr_ctx *ctx = test->priv;
+	struct device *dev = ctx->dev, *early = ccr_device(test, "early");
+	static struct device_driver drv = { .name = "confidential-mmio" };
+	resource_size_t start = ctx->bar.start;
+
+	scoped_guard(device, early)
+		KUNIT_EXPECT_EQ(test, device_cc_add_mmio(early, start, PAGE_SIZE), -ENODEV);
+	put_device(early);
+
+	scoped_guard(device, dev) {
+		KUNIT_EXPECT_EQ(test, device_cc_add_mmio(dev, start, 0), -EINVAL);
+		KUNIT_EXPECT_EQ(test, device_cc_add_mmio(dev, start, 16), -EINVAL);
+		KUNIT_EXPECT_EQ(test, device_cc_add_mmio(dev, start + 16, PAGE_SIZE), -EINVAL);
+		KUNIT_EXPECT_EQ(test, device_cc_add_mmio(dev, -PAGE_SIZE, 2 * PAGE_SIZE), -EINVAL);
+		/* Over the end of the bar, to where it is nobody's */
+		KUNIT_EXPECT_EQ(test, device_cc_add_mmio(dev, start, 2 * CCR_SIZE), -EBUSY);
+
+		dev->driver = &drv;
+		KUNIT_EXPECT_EQ(test, device_cc_add_mmio(dev, start, PAGE_SIZE), -EBUSY);
+		dev->driver = NULL;
+	}
+	KUNIT_EXPECT_EQ(test, iomem_encrypted(start, CCR_SIZE), REGION_DISJOINT);
+
+	KUNIT_EXPECT_EQ(test, ccr_mark(dev, &ctx->bar, 1, 2), 0);
+	KUNIT_EXPECT_EQ(test, ccr_mark(dev, &ctx->bar, 1, 2), -EBUSY);
+	KUNIT_EXPECT_EQ(test, ccr_mark(dev, &ctx->bar, 2, 1), -EBUSY);
+	KUNIT_EXPECT_EQ(test, ccr_mark(dev, &ctx->bar, 0, 2), -EBUSY);
+	KUNIT_EXPECT_EQ(test, ccr_mark(dev, &ctx->bar, 2, 2), -EBUSY);
+	KUNIT_EXPECT_EQ(test, ccr_mark(dev, &ctx->bar, 0, 4), -EBUSY);
+	KUNIT_EXPECT_EQ(test, ccr_mark(dev, &ctx->bar, 3, 1), 0);
+
+	KUNIT_EXPECT_EQ(test, ccr_accept(dev), 0);
+	KUNIT_EXPECT_EQ(test, ccr_mark(dev, &ctx->bar, 4, 1), -EBUSY);
+
+	device_del(dev);
+	KUNIT_EXPECT_EQ(test, ccr_mark(dev, &ctx->bar, 4, 1), -ENODEV);
+	KUNIT_EXPECT_EQ(test, iomem_encrypted(start, CCR_SIZE), REGION_DISJOINT);
+}
+
+static void ccr_look_up(struct kunit *test)
+{
+	struct ccr_ctx *ctx = test->priv;
+	struct resource *bar = &ctx->bar, *mark;
+
+	KUNIT_ASSERT_EQ(test, ccr_mark(ctx->dev, bar, 2, 2), 0);
+	KUNIT_ASSERT_EQ(test, ccr_mark(ctx->dev, bar, 4, 1), 0);
+	KUNIT_ASSERT_EQ(test, ccr_mark(ctx->dev, bar, 6, 1), 0);
+
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 0, 2), REGION_DISJOINT);
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 2, 2), REGION_INTERSECTS);
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 3, 1), REGION_INTERSECTS);
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 2, 3), REGION_INTERSECTS);
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 1, 2), REGION_MIXED);
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 4, 2), REGION_MIXED);
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 4, 3), REGION_MIXED);
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 5, 1), REGION_DISJOINT);
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 0, 16), REGION_MIXED);
+	KUNIT_EXPECT_EQ(test, iomem_encrypted(bar->start + 2 * PAGE_SIZE + 8, 4),
+			REGION_INTERSECTS);
+
+	/* In the tree as well, under a name of its own */
+	KUNIT_EXPECT_EQ(test, region_intersects(bar->start + 2 * PAGE_SIZE, PAGE_SIZE,
+						IORESOURCE_MEM, IORES_DESC_ENCRYPTED),
+			REGION_INTERSECTS);
+	mark = lookup_resource(bar, bar->start + 2 * PAGE_SIZE);
+	KUNIT_ASSERT_NOT_NULL(test, mark);
+	KUNIT_EXPECT_STREQ(test, mark->name, "Encrypted MMIO");
+	KUNIT_EXPECT_EQ(test, mark->flags & IORESOURCE_BUSY, 0);
+}
+
+static void ccr_marks_go(struct kunit *test)
+{
+	struct ccr_ctx *ctx = test->priv;
+	struct device *other = ccr_device(test, "other");
+	struct resource *bar = &ctx->bar;
+
+	KUNIT_EXPECT_EQ(test, device_add(other), 0);
+	KUNIT_EXPECT_EQ(test, ccr_mark(other, bar, 8, 1), 0);
+
+	/* An acceptance that never was */
+	KUNIT_EXPECT_EQ(test, ccr_mark(ctx->dev, bar, 0, 1), 0);
+	KUNIT_EXPECT_EQ(test, ccr_reject(ctx->dev), 0);
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 0, 1), REGION_DISJOINT);
+
+	KUNIT_EXPECT_EQ(test, ccr_mark(ctx->dev, bar, 0, 1), 0);
+	KUNIT_EXPECT_EQ(test, ccr_accept(ctx->dev), 0);
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 0, 1), REGION_INTERSECTS);
+	KUNIT_EXPECT_EQ(test, ccr_reject(ctx->dev), 0);
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 0, 1), REGION_DISJOINT);
+
+	KUNIT_EXPECT_EQ(test, ccr_mark(ctx->dev, bar, 0, 1), 0);
+	KUNIT_EXPECT_EQ(test, ccr_accept(ctx->dev), 0);
+	device_del(ctx->dev);
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 0, 1), REGION_DISJOINT);
+
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 8, 1), REGION_INTERSECTS);
+	device_del(other);
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 8, 1), REGION_DISJOINT);
+	KUNIT_EXPECT_NULL(test, bar->child);
+	put_device(other);
+}
+
+static void ccr_requested(struct kunit *test)
+{
+	struct ccr_ctx *ctx = test->priv;
+	struct resource *bar = &ctx->bar, *res;
+	resource_size_t start = bar->start;
+	struct device *dev = ctx->dev;
+
+	/* Before the mark: whoever has it may have mapped it as shared */
+	KUNIT_ASSERT_NOT_NULL(test, request_mem_region(start, PAGE_SIZE, "early"));
+	KUNIT_EXPECT_EQ(test, ccr_mark(dev, bar, 0, 1), -EBUSY);
+	KUNIT_EXPECT_EQ(test, ccr_mark(dev, bar, 0, 2), -EBUSY);
+	KUNIT_EXPECT_EQ(test, ccr_mark(dev, bar, 1, 2), 0);
+	release_mem_region(start, PAGE_SIZE);
+
+	/* One region over both kinds is not to be had */
+	KUNIT_EXPECT_NULL(test, request_mem_region(start, 2 * PAGE_SIZE, "both"));
+
+	/* In between, without a driver */
+	res = request_mem_region(start + PAGE_SIZE, PAGE_SIZE, "between");
+	KUNIT_ASSERT_NOT_NULL(test, res);
+	KUNIT_EXPECT_EQ(test, res->desc, IORES_DESC_ENCRYPTED);
+	KUNIT_EXPECT_EQ(test, ccr_accept(dev), -EBUSY);
+	KUNIT_EXPECT_FALSE(test, device_cc_accepted(dev));
+	release_mem_region(start + PAGE_SIZE, PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, ccr_accept(dev), 0);
+
+	/* What a driver leaves behind */
+	res = request_mem_region(start + PAGE_SIZE, PAGE_SIZE, "left");
+	KUNIT_ASSERT_NOT_NULL(test, res);
+	KUNIT_EXPECT_EQ(test, ccr_reject(dev), -EBUSY);
+	KUNIT_EXPECT_TRUE(test, device_cc_accepted(dev));
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 1, 2), REGION_INTERSECTS);
+
+	/* A removal cannot be refused; what is left is requested, no more */
+	device_del(dev);
+	KUNIT_EXPECT_EQ(test, res->desc, IORES_DESC_NONE);
+	KUNIT_EXPECT_PTR_EQ(test, res->parent, bar);
+	release_mem_region(start + PAGE_SIZE, PAGE_SIZE);
+	KUNIT_EXPECT_NULL(test, bar->child);
+}
+
+static void ccr_user_space(struct kunit *test)
+{
+	struct ccr_ctx *ctx = test->priv;
+	resource_size_t start = ctx->bar.start;
+
+	KUNIT_EXPECT_FALSE(test, iomem_is_exclusive(start));
+	KUNIT_ASSERT_EQ(test, ccr_mark(ctx->dev, &ctx->bar, 0, 1), 0);
+	KUNIT_EXPECT_TRUE(test, iomem_is_exclusive(start));
+	KUNIT_EXPECT_FALSE(test, iomem_is_exclusive(start + PAGE_SIZE));
+	KUNIT_ASSERT_EQ(test, ccr_reject(ctx->dev), 0);
+	KUNIT_EXPECT_FALSE(test, iomem_is_exclusive(start));
+}
+
+/* Can that be mapped? */
+static bool ccr_maps(struct resource *bar, unsigned int page, unsigned int pages)
+{
+	void __iomem *p = ioremap(bar->start + page * PAGE_SIZE, pages * PAGE_SIZE);
+
+	if (p)
+		iounmap(p);
+	return p;
+}
+
+static void ccr_ioremap(struct kunit *test)
+{
+	struct ccr_ctx *ctx = test->priv;
+	struct resource *bar = &ctx->bar;
+
+	KUNIT_ASSERT_EQ(test, ccr_mark(ctx->dev, bar, 1, 2), 0);
+	KUNIT_ASSERT_EQ(test, ccr_accept(ctx->dev), 0);
+
+	ccr_guest(test, true);
+	KUNIT_EXPECT_TRUE(test, ccr_maps(bar, 0, 1));
+	KUNIT_EXPECT_TRUE(test, ccr_maps(bar, 1, 2));
+	KUNIT_EXPECT_FALSE(test, ccr_maps(bar, 0, 2));
+	KUNIT_EXPECT_FALSE(test, ccr_maps(bar, 2, 2));
+	KUNIT_EXPECT_FALSE(test, ccr_maps(bar, 0, 16));
+
+	/* Nothing is inside or outside where there is no boundary */
+	ccr_guest(test, false);
+	KUNIT_EXPECT_TRUE(test, ccr_maps(bar, 0, 2));
+
+	ccr_guest(test, true);
+	KUNIT_ASSERT_EQ(test, ccr_reject(ctx->dev), 0);
+	KUNIT_EXPECT_TRUE(test, ccr_maps(bar, 0, 16));
+}
+
+static unsigned int ccr_looks;
+
+static int ccr_marked_in_between(resource_size_t start, resource_size_t size)
+{
+	return ccr_looks++ ? REGION_INTERSECTS : REGION_DISJOINT;
+}
+
+static int ccr_unmarked_in_between(resource_size_t start, resource_size_t size)
+{
+	return ccr_looks++ ? REGION_DISJOINT : REGION_INTERSECTS;
+}
+
+static void ccr_ioremap_race(struct kunit *test)
+{
+	struct ccr_ctx *ctx = test->priv;
+
+	ccr_guest(test, true);
+	ccr_looks = 0;
+	kunit_activate_static_stub(test, iomem_encrypted, ccr_marked_in_between);
+	KUNIT_EXPECT_FALSE(test, ccr_maps(&ctx->bar, 0, 1));
+	KUNIT_EXPECT_EQ(test, ccr_looks, 2);
+
+	ccr_looks = 0;
+	kunit_activate_static_stub(test, iomem_encrypted, ccr_unmarked_in_between);
+	KUNIT_EXPECT_FALSE(test, ccr_maps(&ctx->bar, 0, 1));
+	KUNIT_EXPECT_EQ(test, ccr_looks, 2);
+}
+
+/* Marks that come and go, for sanitizers and lockdep */
+static int ccr_come_and_go(void *data)
+{
+	struct ccr_ctx *ctx = data;
+
+	while (!kthread_should_stop()) {
+		if (!ccr_mark(ctx->dev, &ctx->bar, 0, 2) &&
+		    !ccr_accept(ctx->dev))
+			cond_resched();
+		ccr_reject(ctx->dev);
+	}
+	return 0;
+}
+
+static void ccr_ioremap_stress(struct kunit *test)
+{
+	struct ccr_ctx *ctx = test->priv;
+	unsigned int i, mapped = 0;
+	struct task_struct *task;
+
+	ccr_guest(test, true);
+	task = kthread_run(ccr_come_and_go, ctx, "confidential-mmio");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	for (i = 0; i < 1000; i++) {
+		mapped += ccr_maps(&ctx->bar, 0, 2);
+		/* Never both of it: marks come and go as a whole */
+		if (ccr_look(&ctx->bar, 0, 2) == REGION_MIXED)
+			break;
+	}
+	kthread_stop(task);
+	KUNIT_EXPECT_EQ(test, i, 1000);
+	KUNIT_EXPECT_GT(test, mapped, 0);
+	KUNIT_EXPECT_EQ(test, ccr_look(&ctx->bar, 0, 2), REGION_DISJOINT);
+}
+
+#ifdef CONFIG_X86
+static void ccr_x86_encrypted(struct kunit *test)
+{
+	struct ccr_ctx *ctx = test->priv;
+	resource_size_t start = ctx->bar.start;
+
+	KUNIT_ASSERT_EQ(test, ccr_mark(ctx->dev, &ctx->bar, 0, 2), 0);
+	KUNIT_ASSERT_EQ(test, ccr_accept(ctx->dev), 0);
+
+	ccr_guest(test, true);
+	KUNIT_EXPECT_TRUE(test, ioremap_is_encrypted(start, PAGE_SIZE));
+	KUNIT_EXPECT_TRUE(test, ioremap_is_encrypted(start + 64, 64));
+	KUNIT_EXPECT_FALSE(test, ioremap_is_encrypted(start + CCR_SIZE / 2, PAGE_SIZE));
+
+	/* With a driver that has requested it */
+	KUNIT_ASSERT_NOT_NULL(test, request_mem_region(start, PAGE_SIZE, "drv"));
+	KUNIT_EXPECT_TRUE(test, ioremap_is_encrypted(start, PAGE_SIZE));
+	release_mem_region(start, PAGE_SIZE);
+
+	ccr_guest(test, false);
+	KUNIT_EXPECT_FALSE(test, ioremap_is_encrypted(start, PAGE_SIZE));
+
+	ccr_guest(test, true);
+	KUNIT_ASSERT_EQ(test, ccr_reject(ctx->dev), 0);
+	KUNIT_EXPECT_FALSE(test, ioremap_is_encrypted(start, PAGE_SIZE));
+}
+#endif
+
+#ifdef CONFIG_ARM64
+static void ccr_arm64_realm(struct kunit *test)
+{
+	struct ccr_ctx *ctx = test->priv;
+	resource_size_t start = ctx->bar.start;
+
+	KUNIT_ASSERT_EQ(test, ccr_mark(ctx->dev, &ctx->bar, 0, 2), 0);
+	KUNIT_ASSERT_EQ(test, ccr_accept(ctx->dev), 0);
+
+	KUNIT_EXPECT_TRUE(test, realm_mmio_agrees(start, PAGE_SIZE, true));
+	KUNIT_EXPECT_FALSE(test, realm_mmio_agrees(start, PAGE_SIZE, false));
+	KUNIT_EXPECT_FALSE(test, realm_mmio_agrees(start, CCR_SIZE, false));
+	KUNIT_EXPECT_TRUE(test, realm_mmio_agrees(start + CCR_SIZE / 2, PAGE_SIZE, false));
+	KUNIT_EXPECT_TRUE(test, realm_mmio_agrees(start + CCR_SIZE / 2, PAGE_SIZE, true));
+}
+#endif
+
+static struct kunit_case ccr_cases[] = {
+	KUNIT_CASE(ccr_contract),
+	KUNIT_CASE(ccr_look_up),
+	KUNIT_CASE(ccr_marks_go),
+	KUNIT_CASE(ccr_requested),
+	KUNIT_CASE(ccr_user_space),
+	KUNIT_CASE(ccr_ioremap),
+	KUNIT_CASE(ccr_ioremap_race),
+	KUNIT_CASE(ccr_ioremap_stress),
+#ifdef CONFIG_X86
+	KUNIT_CASE(ccr_x86_encrypted),
+#endif
+#ifdef CONFIG_ARM64
+	KUNIT_CASE(ccr_arm64_realm),
+#endif
+	{}
+};
+
+static struct kunit_suite ccr_suite = {
+	.name = "confidential-mmio",
+	.init = ccr_init,
+	.exit = ccr_exit,
+	.test_cases = ccr_cases,
+};
+
+kunit_test_suite(ccr_suite);
+
+MODULE_DESCRIPTION("KUnit tests for MMIO of confidential devices");
+MODULE_LICENSE("GPL");
