@@ -46,6 +46,8 @@ Run
   make check      every test, as KTAP                 (ONLY=PATTERN: some of them)
   make compare    the same scenarios on the unpatched base, and the table
   make soak       the tests that take long
+  make measure    what confidential devices cost: size of the kernel, with the
+                  option off and on; and how much of it the tests execute
   make without    take each fix out, and see its test fail (ONLY=FIX)
   make list       name the tests
 Build
@@ -75,8 +77,8 @@ export HELP
 help:
 	@printf '%s\n' "$$HELP"
 
-.PHONY: boot check compare soak topics bisect without
-boot check compare soak topics bisect without:
+.PHONY: boot check compare soak measure topics bisect without
+boot check compare soak measure topics bisect without:
 	@exec lab/main.sh $@
 
 .PHONY: shell kernel tree list

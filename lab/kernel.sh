@@ -6,11 +6,12 @@
 #   lab/kernel.sh SRC ARCH VARIANT [FRAGMENT...]
 #
 # SRC is a kernel tree, ARCH is arm64 or x86_64, VARIANT is plain, debug,
-# modules, order (with KVM, and lab/kernel/order.patch) or sync (the same, and
-# IMA_INIT_LATE_SYNC). The objects go to SRC/.build-ARCH[-VARIANT]: as a direct
-# child of SRC, the compiler sees the same relative paths whatever the tree is
-# called, so that ccache serves the fork, the base and each topic from one cache.
-# The selftests go to kselftest/ there. Prints the path of the image.
+# modules, order (with KVM, and lab/kernel/order.patch), sync (the same, and
+# IMA_INIT_LATE_SYNC), gcov or size. The objects go to SRC/.build-ARCH[-VARIANT]:
+# as a direct child of SRC, the compiler sees the same relative paths whatever
+# the tree is called, so that ccache serves the fork, the base and each topic
+# from one cache. The selftests go to kselftest/ there. Prints the path of the
+# image.
 set -euo pipefail
 
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -35,13 +36,17 @@ esac
 
 fragments=("$top/lab/kernel/lab.config" "$top/lab/kernel/$arch.config"
 	   "$top/$native" "$top/lab/kernel/tests.config")
+options=()
 case $variant in
 plain)	;;
 debug)	fragments+=("$top/kernel/configs/tee-debug.config") ;;
-modules) fragments+=("$top/lab/kernel/modules.config") ;;
-order)	fragments+=("$top/lab/kernel/order.config") ;;
+gcov)	fragments+=("$top/lab/kernel/gcov.config")
+	options=(GCOV_PROFILE_confidential.o=y) ;;
+size)	fragments+=("$top/lab/kernel/size.config")
+	options=(KBUILD_BUILD_VERSION=1) ;;	# else it counts the builds
+modules|order) fragments+=("$top/lab/kernel/$variant.config") ;;
 sync)	fragments+=("$top/lab/kernel/order.config" "$top/lab/kernel/sync.config") ;;
-*)	die "no such VARIANT: $variant (plain, debug, modules, order or sync)" ;;
+*)	die "no such VARIANT: $variant (plain, debug, modules, order, sync, gcov or size)" ;;
 esac
 for f in "$@"; do
 	[ -e "$f" ] || f=$top/$f
@@ -55,7 +60,7 @@ export KBUILD_BUILD_USER=lab KBUILD_BUILD_HOST=tee-linux
 export KBUILD_BUILD_TIMESTAMP='1970-01-01' LOCALVERSION=-lab
 kmake() {
 	CCACHE_BASEDIR=$src make -C "$src" O="$out" ARCH="$karch" CROSS_COMPILE="$cross" \
-	     CC="ccache ${cross}gcc" HOSTCC='ccache gcc' -j"$(nproc)" "$@"
+	     CC="ccache ${cross}gcc" HOSTCC='ccache gcc' -j"$(nproc)" "${options[@]}" "$@"
 }
 
 # Variants with a patch: of a tree of links, with the one file that it changes.

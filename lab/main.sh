@@ -73,6 +73,29 @@ bisect_step() {
 	lab/run.py --tree bisect --src build/bisect "${selection[@]}" --only 'boot-*' --topics none
 }
 
+# What the topic confidential-devices makes of vmlinux: the base, its commits alone
+# with the option off, and on. One after the other in one place, so that no path
+# makes a difference.
+sizes() {
+	local arch of option commit
+	for of in base off on; do
+		option=() commit=base
+		[ $of = base ] || commit=$(git -C "$src" rev-parse topic/confidential-devices) || return 1
+		[ $of = on ] || option=(lab/kernel/off.config)
+		series worktree measure "$commit" build/measure || return 1
+		for arch in ${ARCH:-arm64 x86_64}; do
+			lab/kernel.sh build/measure "$arch" size "${option[@]}" > /dev/null || return 1
+			mkdir -p "build/results/size/$arch"
+			for file in vmlinux .config; do
+				cp "build/measure/.build-$arch-size/$file" "build/results/size/$arch/$of${file#vmlinux}" ||
+					return 1
+			done
+		done
+	done
+	# shellcheck disable=SC2086 # one word an architecture
+	lab/size.py build/results build/measure ${ARCH:-arm64 x86_64}
+}
+
 # The arguments of lab/run.py that the user's variables stand for.
 selection=(--topics "$TOPICS" --abis "${ABI:-${ABIS// /,}}")
 [ -z "${ARCH:-}" ] || selection+=(--arch "$ARCH")
@@ -94,10 +117,10 @@ one_abi() {
 if [ "$target" = without ]; then
 	lab/without.py --list ${ONLY:+"$ONLY"} > /dev/null || exit 2
 elif [ -n "${ONLY:-}" ]; then
-	lab/run.py --src . --suite check,soak "${selection[@]}" --list > /dev/null || exit 2
+	lab/run.py --src . --suite check,soak,measure "${selection[@]}" --list > /dev/null || exit 2
 fi
 
-case $target in boot|kernel|check|soak|compare|topics|bisect|without) trap took EXIT ;; esac
+case $target in boot|kernel|check|soak|measure|compare|topics|bisect|without) trap took EXIT ;; esac
 
 case $target in
 boot)
@@ -130,14 +153,14 @@ kernel)
 	lab/kernel.sh "$src" "${ARCH:-arm64}" "$variant" "${fragments[@]}"
 	;;
 list)
-	exec lab/run.py --src . --suite check,soak "${selection[@]}" --list
+	exec lab/run.py --src . --suite check,soak,measure "${selection[@]}" --list
 	;;
 check)
 	lab/deps.sh 8
 	if [ -n "${ONLY:-}" ]; then
 		tree
-		needs "$src" "${selection[@]}" --suite check,soak
-		lab/run.py --src "$src" "${selection[@]}" --suite check,soak
+		needs "$src" "${selection[@]}" --suite check,soak,measure
+		lab/run.py --src "$src" "${selection[@]}" --suite check,soak,measure
 	else
 		tree
 		needs "$src" "${selection[@]}"
@@ -165,6 +188,17 @@ compare)
 	[ -n "${ONLY:-}" ] || rm -rf build/results/base build/results/fork
 	lab/run.py --src "$src" --beside "base=$base" "${selection[@]}" --compared
 	lab/table.py build/results
+	;;
+measure)
+	[[ ,$TOPICS, = *,confidential-devices,* ]] ||
+		die "it is confidential-devices that is measured, and TOPICS has it not"
+	lab/deps.sh 6
+	tree
+	failed=0
+	[ -n "${ONLY:-}" ] || sizes || failed=1
+	needs "$src" "${selection[@]}" --suite measure
+	lab/run.py --src "$src" "${selection[@]}" --suite measure --figures || failed=1
+	[ $failed = 0 ] || die "a figure is not what it must be, see above"
 	;;
 topics)
 	lab/deps.sh 12

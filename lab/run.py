@@ -8,9 +8,9 @@ A scenario is a Python file: its docstring says in one line what it shows, and
             scenario() takes; one test for each combination
     LIMIT   seconds after which the machine counts as hung
     MEMORY  of the machine; APPEND to its command line; VARIANT of the kernel
-            (plain, debug, order, sync, or modules, which are
+            (plain, debug, gcov, order, sync, or modules, which are
             /boot/*.ko in the guest then); SUITE (check, soak for the long
-            ones, or without: see lab/without.py); TOPIC that it needs,
+            ones, measure, or without: see lab/without.py); TOPIC that it needs,
             if not just a kernel, a dict if that depends on the ABI;
             COMPARE = False if it says nothing on another tree, and does not run
             there; AT_MOST, a dict: how many times another tree's median of a
@@ -268,6 +268,7 @@ def main():
                         help="debug: every test on the debug kernel")
     parser.add_argument("--only", help="a test's name, a part of it, or a pattern with *")
     parser.add_argument("--compared", action="store_true", help="not those that say nothing on another tree")
+    parser.add_argument("--figures", action="store_true", help="print what was measured")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--list", action="store_true", help="name the tests, run nothing")
     parser.add_argument("--needs", action="store_true",
@@ -350,6 +351,8 @@ def show(result, number, finding, args):
     name = result["test"] if not args.beside else f"{result['test']} on {result['tree']}"
     ok = result["outcome"] == "pass"
     lines = [f"{result['outcome']}: {result['message']}"]
+    for what, figure in result["figures"].items() if args.figures else []:
+        print(f"# {what}: {', '.join(map(str, figure['values']))} {figure['unit']}")
     if not ok and not finding:
         lines += [*result["tail"], f"logs: {result['logs']}", f"repeat: make check ONLY={result['test']}"]
     for line in "\n".join([] if ok else lines).splitlines():

@@ -432,6 +432,31 @@ def the_runner_does_not_compare_what_says_nothing_on_another_tree(lab):
     has(lab.run(*run_one, "--compared", status=1), "no test")
 
 
+def sizes(lab, base, off, on, status=0, config=""):
+    """lab/size.py on programs in the place of vmlinux."""
+    for name, source in {"base": base, "off": off, "on": on}.items():
+        lab.write(f"{name}.c", source)
+        lab.write(f"results/size/x86_64/{name}.config", f"CONFIG_A=y\n{config if name == 'off' else ''}")
+        run(["gcc", "-nostdlib", "-static", "-Wl,--build-id=none", "-Wl,-e,f", "-o",
+             str(lab.dir / "results/size/x86_64" / name), str(lab.dir / f"{name}.c")])
+    lab.write("src/scripts/bloat-o-meter", '#!/bin/sh\necho "up/down: 20/-10 (${GROWTH:-10})"\n', 0o755)
+    return lab.run("lab/size.py", "results", "src", "x86_64", status=status, GROWTH=str(len(on)))
+
+
+@test
+def the_size_of_a_kernel_is_compared(lab):
+    same = "int f(void) { return 1; }\n"
+    has(sizes(lab, same, same, same + "int g = 1;\n"), "ok 1 size-off-x86_64", "# data: +4 bytes",
+        "ok 2 size-on-x86_64")
+    result = json.loads((lab.dir / "results/fork/size-off-x86_64.json").read_text())
+    assert result["outcome"] == "pass" and result["figures"]["text"]["values"] == [0]
+    has(sizes(lab, same, same + "int g;\n", same, status=1), "not ok 1", "'g'", "ok 2")
+    has(sizes(lab, same, same.replace("1", "2"), same, status=1), "not ok 1", "no line number is in .text")
+    has(sizes(lab, same, same, same + 9000 * " ", status=1), "ok 1", "not ok 2", "at most 8192 are allowed")
+    has(sizes(lab, same, same, same, status=1, config="CONFIG_B=y\n"), "not ok 1", "not ok 2",
+        "the configurations differ")
+
+
 @test
 def a_scenario_that_raises_is_a_failure(lab):
     """A mistake in a scenario must not pass for a result, nor stop the others."""
