@@ -5,7 +5,7 @@
 #
 #   lab/kernel.sh SRC ARCH VARIANT [FRAGMENT...]
 #
-# SRC is a kernel tree, ARCH is arm64 or x86_64, VARIANT is plain, debug,
+# SRC is a kernel tree, ARCH is arm64 or x86_64, VARIANT is plain, debug, kcsan,
 # modules, order (with KVM, and lab/kernel/order.patch), sync (the same, and
 # IMA_INIT_LATE_SYNC), gcov or size. The objects go to SRC/.build-ARCH[-VARIANT]:
 # as a direct child of SRC, the compiler sees the same relative paths whatever
@@ -44,9 +44,9 @@ gcov)	fragments+=("$top/lab/kernel/gcov.config")
 	options=(GCOV_PROFILE_confidential.o=y) ;;
 size)	fragments+=("$top/lab/kernel/size.config")
 	options=(KBUILD_BUILD_VERSION=1) ;;	# else it counts the builds
-modules|order) fragments+=("$top/lab/kernel/$variant.config") ;;
+kcsan|modules|order) fragments+=("$top/lab/kernel/$variant.config") ;;
 sync)	fragments+=("$top/lab/kernel/order.config" "$top/lab/kernel/sync.config") ;;
-*)	die "no such VARIANT: $variant (plain, debug, modules, order, sync, gcov or size)" ;;
+*)	die "no such VARIANT: $variant (plain, debug, kcsan, modules, order, sync, gcov or size)" ;;
 esac
 for f in "$@"; do
 	[ -e "$f" ] || f=$top/$f

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Accepting a device races with binding and removal, and neither KCSAN nor lockdep objects"""
+import re
+
+MATRIX = {"abi": ["x86_64"], "cpus": [2]}
+VARIANT = "kcsan"
+APPEND = ("kunit.enable=1 kunit.autorun=1 kunit.filter_glob=confidential-device log_buf_len=4M "
+          "kcsan.skip_watch=200")
+TOPIC = "confidential-devices"
+SUITE = "soak"
+LIMIT = 900
+COMPARE = False     # the base has no such device
+BOOT = False        # only with the tolerance below
+
+# What a report is of: a line of ours in one of its stacks.
+OURS = re.compile(r"\b(?:__)?(?:device_)?cc_\w+\+0x")
+
+
+def scenario(guest):
+    # Mainline has data races; of ours each is one too many, see below.
+    guest.tolerate(r"BUG: KCSAN: .*")
+    guest.boot()
+    log = guest.dmesg()
+    guest.must(re.search(r"\] ok \d+ confidential-device", log),
+               "; ".join(re.findall(r"not ok .*", log)) or "the suite confidential-device did not run")
+    for test in "cc_lock_test", "cc_race_test", "cc_race_remove_test":
+        guest.must(re.search(rf"ok \d+ {test}(?! # SKIP)", log), f"{test} did not run")
+    reports = re.findall(r"BUG: KCSAN: .*?={60}", log, re.S)
+    ours = [report for report in reports if OURS.search(report)]
+    guest.must(not ours, f"{len(ours)} data races, the first: {ours[0] if ours else ''}")
+    locks = guest.run("grep debug_locks: /proc/lockdep_stats")
+    guest.must(locks.split()[-1] == "1", f"lockdep is off by now: {locks}")
+    guest.figure("data races of others", len(reports), "reports")
+    for number, what in re.findall(r"(\d+) (devices removed|bindings while accepted)", log):
+        guest.figure(what, int(number), "times")
