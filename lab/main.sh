@@ -75,25 +75,38 @@ bisect_step() {
 
 # What the topic confidential-devices makes of vmlinux: the base, its commits alone
 # with the option off, and on. One after the other in one place, so that no path
-# makes a difference.
-sizes() {
-	local arch of option commit
+# makes a difference. Those two once more, with what counts instructions.
+costs() {
+	local arch of option commit failed=0
 	for of in base off on; do
 		option=() commit=base
 		[ $of = base ] || commit=$(git -C "$src" rev-parse topic/confidential-devices) || return 1
 		[ $of = on ] || option=(lab/kernel/off.config)
 		series worktree measure "$commit" build/measure || return 1
 		for arch in ${ARCH:-arm64 x86_64}; do
-			lab/kernel.sh build/measure "$arch" size "${option[@]}" > /dev/null || return 1
 			mkdir -p "build/results/size/$arch"
+			lab/kernel.sh build/measure "$arch" size "${option[@]}" > /dev/null || return 1
 			for file in vmlinux .config; do
 				cp "build/measure/.build-$arch-size/$file" "build/results/size/$arch/$of${file#vmlinux}" ||
 					return 1
 			done
 		done
+		[ $of != base ] || continue
+		git -C build/measure apply "$PWD/lab/kernel/count.patch" ||
+			die "lab/kernel/count.patch is not for init/main.c of the topic: adapt it"
+		for arch in ${ARCH:-arm64 x86_64}; do
+			cp "$(lab/kernel.sh build/measure "$arch" size "${option[@]}")" \
+			   "build/results/size/$arch/$of.image" || failed=1
+		done
+		git -C build/measure checkout -q init/main.c
+		[ $failed = 0 ] || return 1
 	done
 	# shellcheck disable=SC2086 # one word an architecture
-	lab/size.py build/results build/measure ${ARCH:-arm64 x86_64}
+	{
+		lab/size.py build/results build/measure ${ARCH:-arm64 x86_64} || failed=1
+		lab/count.py build/results ${ARCH:-arm64 x86_64} || failed=1
+	}
+	return $failed
 }
 
 # The arguments of lab/run.py that the user's variables stand for.
@@ -195,7 +208,7 @@ measure)
 	lab/deps.sh 6
 	tree
 	failed=0
-	[ -n "${ONLY:-}" ] || sizes || failed=1
+	[ -n "${ONLY:-}" ] || costs || failed=1
 	needs "$src" "${selection[@]}" --suite measure
 	lab/run.py --src "$src" "${selection[@]}" --suite measure --figures || failed=1
 	[ $failed = 0 ] || die "a figure is not what it must be, see above"
