@@ -458,6 +458,24 @@ def the_size_of_a_kernel_is_compared(lab):
 
 
 @test
+def what_a_mapping_takes_is_compared(lab):
+    lab.write("bin/qemu-system-aarch64", '#!/bin/sh\nfor image; do :; done\ncat "$image"\n', 0o755)
+
+    def count(on, off="count_dma: 30000123 ns for 100000 times\n", **expected):
+        lab.write("results/size/arm64/off.image", off)
+        lab.write("results/size/arm64/on.image", on)
+        lab.write("results/fork/.keep", "")
+        return lab.run("lab/count.py", "results", "arm64", **expected)
+
+    has(count("count_dma: 30200000 ns for 100000 times\n"), "# option off: 300.0 instructions",
+        "# difference: 2.0 instructions", "ok 1 count-arm64")
+    result = json.loads((lab.dir / "results/fork/count-arm64.json").read_text())
+    assert result["outcome"] == "pass" and result["figures"]["option on"]["values"] == [302.0]
+    has(count("count_dma: 30300000 ns for 100000 times\n", status=1), "+3.00 instructions, at most +2", "not ok 1")
+    has(count("Kernel panic - not syncing\n", status=1), "on.image counted nothing", "not ok 1")
+
+
+@test
 def a_scenario_that_raises_is_a_failure(lab):
     """A mistake in a scenario must not pass for a result, nor stop the others."""
     lab.machine(READY, scenario="raise ValueError('mistake')")
