@@ -415,8 +415,8 @@ def the_runner_compares_figures(lab):
     run_one = ("lab/run.py", "--src", "src", "--beside", "base=other")
     has(lab.run(*run_one), "ok 1 one-ffa on base", "ok 2 one-ffa on fork")
     with open(lab.dir / "lab/scenarios/one.py", "a", encoding="ascii") as scenario:
-        scenario.write("AT_MOST = {'size': 1.05}\n")
-    has(lab.run(*run_one, status=1), "size: the median is 1.100 times that of base, at most 1.05")
+        scenario.write("AT_MOST = {'size': (1.05, 0.4)}\n")
+    has(lab.run(*run_one, status=1), "size: the median is 11, base's 10: at most 1.05 times that and 0.4 more")
     assert lab.result()["outcome"] == "failed"
 
 
