@@ -39,7 +39,7 @@ fragments=("$top/lab/kernel/lab.config" "$top/lab/kernel/$arch.config"
 options=()
 case $variant in
 plain)	;;
-debug)	fragments+=("$top/kernel/configs/tee-debug.config") ;;
+debug)	fragments+=("$top/kernel/configs/tee-debug.config" "$top/lab/kernel/fault.config") ;;
 gcov)	fragments+=("$top/lab/kernel/gcov.config")
 	options=(GCOV_PROFILE_confidential.o=y) ;;
 size)	fragments+=("$top/lab/kernel/size.config")
