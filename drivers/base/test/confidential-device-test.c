@@ -20,6 +20,7 @@
 #include <linux/sysfs.h>
 
 #include "../base.h"
+#include "confidential-test.h"
 
 /**
  * struct cc_dev - a device on the test bus
@@ -68,31 +69,18 @@ static int cc_match(struct device *dev, const struct device_driver *drv)
 
 static int cc_uevent(const struct device *dev, struct kobj_uevent_env *env)
 {
-	bool change = false;
-	int i;
+	int accepted = cc_test_uevent(env);
 
-	for (i = 0; i < env->envp_idx; i++) {
-		change |= !strcmp(env->envp[i], "ACTION=change");
-		if (change && !strcmp(env->envp[i], "CC_ACCEPTED=0"))
-			cc_uevents[0]++;
-		if (change && !strcmp(env->envp[i], "CC_ACCEPTED=1"))
-			cc_uevents[1]++;
-	}
+	if (accepted >= 0)
+		cc_uevents[accepted]++;
 	return 0;
-}
-
-/* As the documentation asks of a bus: quiesce, then give the device back */
-static void cc_shutdown(struct device *dev)
-{
-	if (device_cc_accepted(dev))
-		device_cc_reject(dev);
 }
 
 static const struct bus_type cc_bus = {
 	.name = "cc-test",
 	.match = cc_match,
 	.uevent = cc_uevent,
-	.shutdown = cc_shutdown,
+	.shutdown = cc_test_shutdown,
 };
 
 static int cc_probe(struct device *dev)
@@ -223,14 +211,12 @@ static struct cc_dev *cc_new_added(struct kunit *test, const char *name)
 
 static int accept(struct cc_dev *cc)
 {
-	guard(device)(&cc->dev);
-	return device_cc_accept(&cc->dev);
+	return cc_test_accept(&cc->dev);
 }
 
 static int reject(struct cc_dev *cc)
 {
-	guard(device)(&cc->dev);
-	return device_cc_reject(&cc->dev);
+	return cc_test_reject(&cc->dev);
 }
 
 static int probe(struct cc_dev *cc)

@@ -2,21 +2,18 @@
 /*
  * KUnit tests for DMA of confidential devices: what is decided for a device
  * that a confidential VM has accepted, and for one that it has not.
- *
- * The tests say themselves whether this is a confidential guest. The memory is
- * not encrypted for that, but the decisions are those of such a guest.
  */
 
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
 
 #include <linux/device.h>
-#include <linux/device/confidential-guest.h>
-#include <linux/device/confidential.h>
 #include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
 #include <linux/slab.h>
 #include <linux/swiotlb.h>
+
+#include "confidential-mapping-test.h"
 
 /**
  * struct ccd_ctx - what each test has
@@ -28,49 +25,10 @@ struct ccd_ctx {
 	void *buf;
 };
 
-static bool ccd_yes(bool guest)
-{
-	return true;
-}
-
-static bool ccd_no(bool guest)
-{
-	return false;
-}
-
-static void ccd_guest(struct kunit *test, bool guest)
-{
-	if (guest)
-		kunit_activate_static_stub(test, device_cc_guest_stub, ccd_yes);
-	else
-		kunit_activate_static_stub(test, device_cc_guest_stub, ccd_no);
-}
-
-static int ccd_accept(struct device *dev)
-{
-	guard(device)(dev);
-	return device_cc_accept(dev);
-}
-
-static int ccd_reject(struct device *dev)
-{
-	guard(device)(dev);
-	return device_cc_reject(dev);
-}
-
-static void ccd_release(struct device *dev)
-{
-	kfree(dev);
-}
-
 static struct device *ccd_device(struct kunit *test)
 {
-	struct device *dev = kzalloc_obj(*dev);
+	struct device *dev = cc_test_device(test, "confidential-dma");
 
-	KUNIT_ASSERT_NOT_NULL(test, dev);
-	device_initialize(dev);
-	dev->release = ccd_release;
-	dev_set_name(dev, "confidential-dma");
 	dev->coherent_dma_mask = DMA_BIT_MASK(64);
 	dev->dma_mask = &dev->coherent_dma_mask;
 	dev_set_dma_coherent(dev);
@@ -109,11 +67,11 @@ static void ccd_outside_of_a_guest(struct kunit *test)
 	struct device *dev = ((struct ccd_ctx *)test->priv)->dev;
 	u64 mask;
 
-	ccd_guest(test, false);
+	cc_test_guest(test, false);
 	KUNIT_EXPECT_FALSE(test, force_dma_unencrypted(dev));
 	mask = dma_get_required_mask(dev);
 
-	KUNIT_ASSERT_EQ(test, ccd_accept(dev), 0);
+	KUNIT_ASSERT_EQ(test, cc_test_accept(dev), 0);
 	KUNIT_EXPECT_FALSE(test, force_dma_unencrypted(dev));
 	KUNIT_EXPECT_EQ(test, dma_get_required_mask(dev), mask);
 }
@@ -122,23 +80,23 @@ static void ccd_private_while_accepted(struct kunit *test)
 {
 	struct device *dev = ((struct ccd_ctx *)test->priv)->dev;
 
-	ccd_guest(test, true);
+	cc_test_guest(test, true);
 	KUNIT_EXPECT_TRUE(test, force_dma_unencrypted(dev));
 	KUNIT_EXPECT_FALSE(test, dma_capable(dev, 0x1000, 0x1000, false, 0));
 	KUNIT_EXPECT_TRUE(test, dma_capable(dev, 0x1000, 0x1000, false,
 					    DMA_ATTR_CC_SHARED));
 
-	KUNIT_ASSERT_EQ(test, ccd_accept(dev), 0);
+	KUNIT_ASSERT_EQ(test, cc_test_accept(dev), 0);
 	KUNIT_EXPECT_FALSE(test, force_dma_unencrypted(dev));
 	KUNIT_EXPECT_TRUE(test, dma_capable(dev, 0x1000, 0x1000, false, 0));
 	/* It may use what the guest shares with everybody, if told to */
 	KUNIT_EXPECT_TRUE(test, dma_capable(dev, 0x1000, 0x1000, false,
 					    DMA_ATTR_CC_SHARED));
 
-	KUNIT_ASSERT_EQ(test, ccd_reject(dev), 0);
+	KUNIT_ASSERT_EQ(test, cc_test_reject(dev), 0);
 	KUNIT_EXPECT_TRUE(test, force_dma_unencrypted(dev));
 
-	KUNIT_ASSERT_EQ(test, ccd_accept(dev), 0);
+	KUNIT_ASSERT_EQ(test, cc_test_accept(dev), 0);
 	device_del(dev);
 	KUNIT_EXPECT_TRUE(test, force_dma_unencrypted(dev));
 }
@@ -149,8 +107,8 @@ static void ccd_others_are_not(struct kunit *test)
 	struct device *dev = ((struct ccd_ctx *)test->priv)->dev;
 	struct device *other = ccd_device(test);
 
-	ccd_guest(test, true);
-	KUNIT_EXPECT_EQ(test, ccd_accept(dev), 0);
+	cc_test_guest(test, true);
+	KUNIT_EXPECT_EQ(test, cc_test_accept(dev), 0);
 	KUNIT_EXPECT_TRUE(test, force_dma_unencrypted(other));
 	put_device(other);
 }
@@ -163,7 +121,7 @@ static void ccd_streaming(struct kunit *test)
 	phys_addr_t phys = virt_to_phys(ctx->buf);
 	dma_addr_t addr;
 
-	ccd_guest(test, true);
+	cc_test_guest(test, true);
 	/*
 	 * The buffer is private: it bounces through shared memory, or not at
 	 * all. What bounce buffers this machine has are not shared.
@@ -172,7 +130,7 @@ static void ccd_streaming(struct kunit *test)
 		addr = dma_map_single(dev, ctx->buf, PAGE_SIZE, DMA_TO_DEVICE);
 	KUNIT_EXPECT_NE(test, dma_mapping_error(dev, addr), 0);
 
-	KUNIT_ASSERT_EQ(test, ccd_accept(dev), 0);
+	KUNIT_ASSERT_EQ(test, cc_test_accept(dev), 0);
 	addr = dma_map_single(dev, ctx->buf, PAGE_SIZE, DMA_TO_DEVICE);
 	KUNIT_ASSERT_EQ(test, dma_mapping_error(dev, addr), 0);
 	KUNIT_EXPECT_EQ(test, dma_to_phys(dev, addr), phys);
@@ -189,7 +147,7 @@ static void ccd_coherent(struct kunit *test)
 	dma_addr_t addr;
 	void *mem;
 
-	ccd_guest(test, true);
+	cc_test_guest(test, true);
 	/*
 	 * Not accepted: it takes a pool of decrypted pages. This machine's are
 	 * not decrypted, and that is noticed.
@@ -202,7 +160,7 @@ static void ccd_coherent(struct kunit *test)
 		KUNIT_EXPECT_NULL(test, mem);
 	}
 
-	KUNIT_ASSERT_EQ(test, ccd_accept(dev), 0);
+	KUNIT_ASSERT_EQ(test, cc_test_accept(dev), 0);
 	mem = dma_alloc_coherent(dev, PAGE_SIZE, &addr, GFP_ATOMIC);
 	KUNIT_ASSERT_NOT_NULL(test, mem);
 	KUNIT_EXPECT_EQ(test, dma_to_phys(dev, addr), virt_to_phys(mem));
@@ -224,8 +182,8 @@ static void ccd_pages(struct kunit *test)
 	struct page *page;
 	dma_addr_t addr;
 
-	ccd_guest(test, true);
-	KUNIT_ASSERT_EQ(test, ccd_accept(dev), 0);
+	cc_test_guest(test, true);
+	KUNIT_ASSERT_EQ(test, cc_test_accept(dev), 0);
 	page = dma_alloc_pages(dev, PAGE_SIZE, &addr, DMA_BIDIRECTIONAL,
 			       GFP_ATOMIC);
 	KUNIT_ASSERT_NOT_NULL(test, page);
@@ -245,19 +203,19 @@ static void ccd_swiotlb(struct kunit *test)
 	if (!IS_ENABLED(CONFIG_SWIOTLB))
 		kunit_skip(test, "needs CONFIG_SWIOTLB");
 
-	KUNIT_ASSERT_EQ(test, ccd_accept(dev), 0);
+	KUNIT_ASSERT_EQ(test, cc_test_accept(dev), 0);
 	KUNIT_EXPECT_PTR_NE(test, dev->dma_io_tlb_mem, mem);
 	KUNIT_EXPECT_FALSE(test, is_swiotlb_force_bounce(dev));
 	KUNIT_EXPECT_FALSE(test, is_swiotlb_active(dev));
 	KUNIT_EXPECT_EQ(test, dma_max_mapping_size(dev), SIZE_MAX);
 
-	KUNIT_ASSERT_EQ(test, ccd_accept(dev), 0);
-	KUNIT_ASSERT_EQ(test, ccd_reject(dev), 0);
+	KUNIT_ASSERT_EQ(test, cc_test_accept(dev), 0);
+	KUNIT_ASSERT_EQ(test, cc_test_reject(dev), 0);
 	KUNIT_EXPECT_PTR_EQ(test, dev->dma_io_tlb_mem, mem);
 	KUNIT_EXPECT_EQ(test, is_swiotlb_force_bounce(dev), forced);
 	KUNIT_EXPECT_EQ(test, dma_max_mapping_size(dev), max);
 
-	KUNIT_ASSERT_EQ(test, ccd_accept(dev), 0);
+	KUNIT_ASSERT_EQ(test, cc_test_accept(dev), 0);
 	device_del(dev);
 	KUNIT_EXPECT_PTR_EQ(test, dev->dma_io_tlb_mem, mem);
 }
@@ -277,7 +235,7 @@ static void ccd_swiotlb_force(struct kunit *test)
 	KUNIT_EXPECT_NOT_NULL(test, swiotlb_find_pool(dev, dma_to_phys(dev, addr)));
 	dma_unmap_single(dev, addr, PAGE_SIZE, DMA_TO_DEVICE);
 
-	KUNIT_ASSERT_EQ(test, ccd_accept(dev), 0);
+	KUNIT_ASSERT_EQ(test, cc_test_accept(dev), 0);
 	addr = dma_map_single(dev, ctx->buf, PAGE_SIZE, DMA_TO_DEVICE);
 	KUNIT_ASSERT_EQ(test, dma_mapping_error(dev, addr), 0);
 	KUNIT_EXPECT_EQ(test, dma_to_phys(dev, addr), virt_to_phys(ctx->buf));
@@ -303,9 +261,9 @@ static void ccd_restricted_pool(struct kunit *test)
 	pool->cc_shared = true;
 	pool->nslabs = 1;
 
-	ccd_guest(test, true);
+	cc_test_guest(test, true);
 	dev->dma_io_tlb_mem = pool;
-	KUNIT_EXPECT_EQ(test, ccd_accept(dev), 0);
+	KUNIT_EXPECT_EQ(test, cc_test_accept(dev), 0);
 	KUNIT_EXPECT_PTR_EQ(test, dev->dma_io_tlb_mem, pool);
 
 	addr = dma_map_single(dev, ctx->buf, PAGE_SIZE, DMA_TO_DEVICE);
@@ -314,7 +272,7 @@ static void ccd_restricted_pool(struct kunit *test)
 		KUNIT_EXPECT_NULL(test, dma_alloc_coherent(dev, PAGE_SIZE,
 							   &addr, GFP_KERNEL));
 
-	KUNIT_EXPECT_EQ(test, ccd_reject(dev), 0);
+	KUNIT_EXPECT_EQ(test, cc_test_reject(dev), 0);
 	KUNIT_EXPECT_PTR_EQ(test, dev->dma_io_tlb_mem, pool);
 	dev->dma_io_tlb_mem = mem;
 }
@@ -329,22 +287,22 @@ static void ccd_leaked_mapping(struct kunit *test)
 	if (!IS_ENABLED(CONFIG_DMA_API_DEBUG))
 		kunit_skip(test, "needs CONFIG_DMA_API_DEBUG");
 
-	ccd_guest(test, false);
+	cc_test_guest(test, false);
 	addr = dma_map_single(dev, ctx->buf, PAGE_SIZE, DMA_TO_DEVICE);
 	KUNIT_ASSERT_EQ(test, dma_mapping_error(dev, addr), 0);
 	kunit_warning_suppress(test)
-		KUNIT_EXPECT_EQ(test, ccd_accept(dev), -EBUSY);
+		KUNIT_EXPECT_EQ(test, cc_test_accept(dev), -EBUSY);
 	KUNIT_EXPECT_FALSE(test, device_cc_accepted(dev));
 	dma_unmap_single(dev, addr, PAGE_SIZE, DMA_TO_DEVICE);
-	KUNIT_EXPECT_EQ(test, ccd_accept(dev), 0);
+	KUNIT_EXPECT_EQ(test, cc_test_accept(dev), 0);
 
 	addr = dma_map_single(dev, ctx->buf, PAGE_SIZE, DMA_TO_DEVICE);
 	KUNIT_ASSERT_EQ(test, dma_mapping_error(dev, addr), 0);
 	kunit_warning_suppress(test)
-		KUNIT_EXPECT_EQ(test, ccd_reject(dev), -EBUSY);
+		KUNIT_EXPECT_EQ(test, cc_test_reject(dev), -EBUSY);
 	KUNIT_EXPECT_TRUE(test, device_cc_accepted(dev));
 	dma_unmap_single(dev, addr, PAGE_SIZE, DMA_TO_DEVICE);
-	KUNIT_EXPECT_EQ(test, ccd_reject(dev), 0);
+	KUNIT_EXPECT_EQ(test, cc_test_reject(dev), 0);
 }
 
 static struct kunit_case ccd_cases[] = {

@@ -11,14 +11,14 @@
 #include <kunit/test.h>
 
 #include <linux/device.h>
-#include <linux/device/confidential-guest.h>
 #include <linux/device/confidential-mmio.h>
-#include <linux/device/confidential.h>
 #include <linux/io.h>
 #include <linux/ioport.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
+
+#include "confidential-mapping-test.h"
 
 #define CCR_SIZE	(16 * PAGE_SIZE)
 
@@ -31,24 +31,6 @@ struct ccr_ctx {
 	struct device *dev;
 	struct resource bar;
 };
-
-static bool ccr_yes(bool guest)
-{
-	return true;
-}
-
-static bool ccr_no(bool guest)
-{
-	return false;
-}
-
-static void ccr_guest(struct kunit *test, bool guest)
-{
-	if (guest)
-		kunit_activate_static_stub(test, device_cc_guest_stub, ccr_yes);
-	else
-		kunit_activate_static_stub(test, device_cc_guest_stub, ccr_no);
-}
 
 /* One page of the bar, or more */
 static int ccr_mark(struct device *dev, struct resource *bar,
@@ -64,34 +46,6 @@ static int ccr_look(struct resource *bar, unsigned int page, unsigned int pages)
 	return iomem_encrypted(bar->start + page * PAGE_SIZE, pages * PAGE_SIZE);
 }
 
-static int ccr_accept(struct device *dev)
-{
-	guard(device)(dev);
-	return device_cc_accept(dev);
-}
-
-static int ccr_reject(struct device *dev)
-{
-	guard(device)(dev);
-	return device_cc_reject(dev);
-}
-
-static void ccr_release(struct device *dev)
-{
-	kfree(dev);
-}
-
-static struct device *ccr_device(struct kunit *test, const char *name)
-{
-	struct device *dev = kzalloc_obj(*dev);
-
-	KUNIT_ASSERT_NOT_NULL(test, dev);
-	device_initialize(dev);
-	dev->release = ccr_release;
-	dev_set_name(dev, "%s", name);
-	return dev;
-}
-
 static int ccr_init(struct kunit *test)
 {
 	struct ccr_ctx *ctx = kunit_kzalloc(test, sizeof(*ctx), GFP_KERNEL);
@@ -105,7 +59,7 @@ static int ccr_init(struct kunit *test)
 	if (ret)
 		return ret;
 	test->priv = ctx;
-	ctx->dev = ccr_device(test, "confidential-mmio");
+	ctx->dev = cc_test_device(test, "confidential-mmio");
 	return device_add(ctx->dev);
 }
 
@@ -126,7 +80,7 @@ static void ccr_exit(struct kunit *test)
 static void ccr_contract(struct kunit *test)
 {
 	struct ccr_ctx *ctx = test->priv;
-	struct device *dev = ctx->dev, *early = ccr_device(test, "early");
+	struct device *dev = ctx->dev, *early = cc_test_device(test, "early");
 	static struct device_driver drv = { .name = "confidential-mmio" };
 	resource_size_t start = ctx->bar.start;
 
@@ -156,7 +110,7 @@ static void ccr_contract(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ccr_mark(dev, &ctx->bar, 0, 4), -EBUSY);
 	KUNIT_EXPECT_EQ(test, ccr_mark(dev, &ctx->bar, 3, 1), 0);
 
-	KUNIT_EXPECT_EQ(test, ccr_accept(dev), 0);
+	KUNIT_EXPECT_EQ(test, cc_test_accept(dev), 0);
 	KUNIT_EXPECT_EQ(test, ccr_mark(dev, &ctx->bar, 4, 1), -EBUSY);
 
 	device_del(dev);
@@ -198,7 +152,7 @@ static void ccr_look_up(struct kunit *test)
 static void ccr_marks_go(struct kunit *test)
 {
 	struct ccr_ctx *ctx = test->priv;
-	struct device *other = ccr_device(test, "other");
+	struct device *other = cc_test_device(test, "other");
 	struct resource *bar = &ctx->bar;
 
 	KUNIT_EXPECT_EQ(test, device_add(other), 0);
@@ -206,17 +160,17 @@ static void ccr_marks_go(struct kunit *test)
 
 	/* An acceptance that never was */
 	KUNIT_EXPECT_EQ(test, ccr_mark(ctx->dev, bar, 0, 1), 0);
-	KUNIT_EXPECT_EQ(test, ccr_reject(ctx->dev), 0);
+	KUNIT_EXPECT_EQ(test, cc_test_reject(ctx->dev), 0);
 	KUNIT_EXPECT_EQ(test, ccr_look(bar, 0, 1), REGION_DISJOINT);
 
 	KUNIT_EXPECT_EQ(test, ccr_mark(ctx->dev, bar, 0, 1), 0);
-	KUNIT_EXPECT_EQ(test, ccr_accept(ctx->dev), 0);
+	KUNIT_EXPECT_EQ(test, cc_test_accept(ctx->dev), 0);
 	KUNIT_EXPECT_EQ(test, ccr_look(bar, 0, 1), REGION_INTERSECTS);
-	KUNIT_EXPECT_EQ(test, ccr_reject(ctx->dev), 0);
+	KUNIT_EXPECT_EQ(test, cc_test_reject(ctx->dev), 0);
 	KUNIT_EXPECT_EQ(test, ccr_look(bar, 0, 1), REGION_DISJOINT);
 
 	KUNIT_EXPECT_EQ(test, ccr_mark(ctx->dev, bar, 0, 1), 0);
-	KUNIT_EXPECT_EQ(test, ccr_accept(ctx->dev), 0);
+	KUNIT_EXPECT_EQ(test, cc_test_accept(ctx->dev), 0);
 	device_del(ctx->dev);
 	KUNIT_EXPECT_EQ(test, ccr_look(bar, 0, 1), REGION_DISJOINT);
 
@@ -248,15 +202,15 @@ static void ccr_requested(struct kunit *test)
 	res = request_mem_region(start + PAGE_SIZE, PAGE_SIZE, "between");
 	KUNIT_ASSERT_NOT_NULL(test, res);
 	KUNIT_EXPECT_EQ(test, res->desc, IORES_DESC_ENCRYPTED);
-	KUNIT_EXPECT_EQ(test, ccr_accept(dev), -EBUSY);
+	KUNIT_EXPECT_EQ(test, cc_test_accept(dev), -EBUSY);
 	KUNIT_EXPECT_FALSE(test, device_cc_accepted(dev));
 	release_mem_region(start + PAGE_SIZE, PAGE_SIZE);
-	KUNIT_EXPECT_EQ(test, ccr_accept(dev), 0);
+	KUNIT_EXPECT_EQ(test, cc_test_accept(dev), 0);
 
 	/* What a driver leaves behind */
 	res = request_mem_region(start + PAGE_SIZE, PAGE_SIZE, "left");
 	KUNIT_ASSERT_NOT_NULL(test, res);
-	KUNIT_EXPECT_EQ(test, ccr_reject(dev), -EBUSY);
+	KUNIT_EXPECT_EQ(test, cc_test_reject(dev), -EBUSY);
 	KUNIT_EXPECT_TRUE(test, device_cc_accepted(dev));
 	KUNIT_EXPECT_EQ(test, ccr_look(bar, 1, 2), REGION_INTERSECTS);
 
@@ -277,7 +231,7 @@ static void ccr_user_space(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, ccr_mark(ctx->dev, &ctx->bar, 0, 1), 0);
 	KUNIT_EXPECT_TRUE(test, iomem_is_exclusive(start));
 	KUNIT_EXPECT_FALSE(test, iomem_is_exclusive(start + PAGE_SIZE));
-	KUNIT_ASSERT_EQ(test, ccr_reject(ctx->dev), 0);
+	KUNIT_ASSERT_EQ(test, cc_test_reject(ctx->dev), 0);
 	KUNIT_EXPECT_FALSE(test, iomem_is_exclusive(start));
 }
 
@@ -297,9 +251,9 @@ static void ccr_ioremap(struct kunit *test)
 	struct resource *bar = &ctx->bar;
 
 	KUNIT_ASSERT_EQ(test, ccr_mark(ctx->dev, bar, 1, 2), 0);
-	KUNIT_ASSERT_EQ(test, ccr_accept(ctx->dev), 0);
+	KUNIT_ASSERT_EQ(test, cc_test_accept(ctx->dev), 0);
 
-	ccr_guest(test, true);
+	cc_test_guest(test, true);
 	KUNIT_EXPECT_TRUE(test, ccr_maps(bar, 0, 1));
 	KUNIT_EXPECT_TRUE(test, ccr_maps(bar, 1, 2));
 	KUNIT_EXPECT_FALSE(test, ccr_maps(bar, 0, 2));
@@ -307,11 +261,11 @@ static void ccr_ioremap(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, ccr_maps(bar, 0, 16));
 
 	/* Nothing is inside or outside where there is no boundary */
-	ccr_guest(test, false);
+	cc_test_guest(test, false);
 	KUNIT_EXPECT_TRUE(test, ccr_maps(bar, 0, 2));
 
-	ccr_guest(test, true);
-	KUNIT_ASSERT_EQ(test, ccr_reject(ctx->dev), 0);
+	cc_test_guest(test, true);
+	KUNIT_ASSERT_EQ(test, cc_test_reject(ctx->dev), 0);
 	KUNIT_EXPECT_TRUE(test, ccr_maps(bar, 0, 16));
 }
 
@@ -331,7 +285,7 @@ static void ccr_ioremap_race(struct kunit *test)
 {
 	struct ccr_ctx *ctx = test->priv;
 
-	ccr_guest(test, true);
+	cc_test_guest(test, true);
 	ccr_looks = 0;
 	kunit_activate_static_stub(test, iomem_encrypted, ccr_marked_in_between);
 	KUNIT_EXPECT_FALSE(test, ccr_maps(&ctx->bar, 0, 1));
@@ -350,9 +304,9 @@ static int ccr_come_and_go(void *data)
 
 	while (!kthread_should_stop()) {
 		if (!ccr_mark(ctx->dev, &ctx->bar, 0, 2) &&
-		    !ccr_accept(ctx->dev))
+		    !cc_test_accept(ctx->dev))
 			cond_resched();
-		ccr_reject(ctx->dev);
+		cc_test_reject(ctx->dev);
 	}
 	return 0;
 }
@@ -363,7 +317,7 @@ static void ccr_ioremap_stress(struct kunit *test)
 	unsigned int i, mapped = 0;
 	struct task_struct *task;
 
-	ccr_guest(test, true);
+	cc_test_guest(test, true);
 	task = kthread_run(ccr_come_and_go, ctx, "confidential-mmio");
 	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
 	for (i = 0; i < 1000; i++) {
@@ -385,9 +339,9 @@ static void ccr_x86_encrypted(struct kunit *test)
 	resource_size_t start = ctx->bar.start;
 
 	KUNIT_ASSERT_EQ(test, ccr_mark(ctx->dev, &ctx->bar, 0, 2), 0);
-	KUNIT_ASSERT_EQ(test, ccr_accept(ctx->dev), 0);
+	KUNIT_ASSERT_EQ(test, cc_test_accept(ctx->dev), 0);
 
-	ccr_guest(test, true);
+	cc_test_guest(test, true);
 	KUNIT_EXPECT_TRUE(test, ioremap_is_encrypted(start, PAGE_SIZE));
 	KUNIT_EXPECT_TRUE(test, ioremap_is_encrypted(start + 64, 64));
 	KUNIT_EXPECT_FALSE(test, ioremap_is_encrypted(start + CCR_SIZE / 2, PAGE_SIZE));
@@ -397,11 +351,11 @@ static void ccr_x86_encrypted(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, ioremap_is_encrypted(start, PAGE_SIZE));
 	release_mem_region(start, PAGE_SIZE);
 
-	ccr_guest(test, false);
+	cc_test_guest(test, false);
 	KUNIT_EXPECT_FALSE(test, ioremap_is_encrypted(start, PAGE_SIZE));
 
-	ccr_guest(test, true);
-	KUNIT_ASSERT_EQ(test, ccr_reject(ctx->dev), 0);
+	cc_test_guest(test, true);
+	KUNIT_ASSERT_EQ(test, cc_test_reject(ctx->dev), 0);
 	KUNIT_EXPECT_FALSE(test, ioremap_is_encrypted(start, PAGE_SIZE));
 }
 #endif
@@ -413,7 +367,7 @@ static void ccr_arm64_realm(struct kunit *test)
 	resource_size_t start = ctx->bar.start;
 
 	KUNIT_ASSERT_EQ(test, ccr_mark(ctx->dev, &ctx->bar, 0, 2), 0);
-	KUNIT_ASSERT_EQ(test, ccr_accept(ctx->dev), 0);
+	KUNIT_ASSERT_EQ(test, cc_test_accept(ctx->dev), 0);
 
 	KUNIT_EXPECT_TRUE(test, realm_mmio_agrees(start, PAGE_SIZE, true));
 	KUNIT_EXPECT_FALSE(test, realm_mmio_agrees(start, PAGE_SIZE, false));

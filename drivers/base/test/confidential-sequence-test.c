@@ -25,6 +25,7 @@
 #include <linux/sysfs.h>
 
 #include "../base.h"
+#include "confidential-test.h"
 
 #define CC_MIN_LENGTH	2
 #define CC_MAX_LENGTH	9
@@ -193,31 +194,18 @@ static int cc_match(struct device *dev, const struct device_driver *drv)
 
 static int cc_uevent(const struct device *dev, struct kobj_uevent_env *env)
 {
-	bool change = false;
-	int i;
+	int accepted = cc_test_uevent(env);
 
-	for (i = 0; i < env->envp_idx; i++) {
-		change |= !strcmp(env->envp[i], "ACTION=change");
-		if (change && !strcmp(env->envp[i], "CC_ACCEPTED=0"))
-			cc_saw.uevents[0]++;
-		if (change && !strcmp(env->envp[i], "CC_ACCEPTED=1"))
-			cc_saw.uevents[1]++;
-	}
+	if (accepted >= 0)
+		cc_saw.uevents[accepted]++;
 	return 0;
-}
-
-/* As the documentation asks of a bus: quiesce, then give the device back */
-static void cc_shutdown(struct device *dev)
-{
-	if (device_cc_accepted(dev))
-		device_cc_reject(dev);
 }
 
 static const struct bus_type cc_bus = {
 	.name = "cc-sequence",
 	.match = cc_match,
 	.uevent = cc_uevent,
-	.shutdown = cc_shutdown,
+	.shutdown = cc_test_shutdown,
 };
 
 static int cc_probe(struct device *dev)
@@ -291,14 +279,10 @@ static int cc_kernel(struct cc_dev *cc, const struct cc_model *before, enum cc_c
 	case UNBIND:
 		device_release_driver(dev);
 		return 0;
-	case ACCEPT: {
-		guard(device)(dev);
-		return device_cc_accept(dev);
-	}
-	case REJECT: {
-		guard(device)(dev);
-		return device_cc_reject(dev);
-	}
+	case ACCEPT:
+		return cc_test_accept(dev);
+	case REJECT:
+		return cc_test_reject(dev);
 	case CC_PROBE: {
 		if (before->life == ADDED) {
 			cc->offered = &cc_waiting;
@@ -498,7 +482,15 @@ static int cc_suite_init(struct kunit_suite *suite)
 	ret = bus_register(&cc_bus);
 	if (ret)
 		return ret;
-	return driver_register(&cc_plain) ?: driver_register(&cc_waiting);
+	ret = driver_register(&cc_plain);
+	if (!ret) {
+		ret = driver_register(&cc_waiting);
+		if (!ret)
+			return 0;
+		driver_unregister(&cc_plain);
+	}
+	bus_unregister(&cc_bus);
+	return ret;
 }
 
 static void cc_suite_exit(struct kunit_suite *suite)
