@@ -41,7 +41,7 @@ case $variant in
 plain)	;;
 debug)	fragments+=("$top/kernel/configs/tee-debug.config" "$top/lab/kernel/fault.config") ;;
 gcov)	fragments+=("$top/lab/kernel/gcov.config")
-	options=(GCOV_PROFILE_confidential.o=y) ;;
+	options=(GCOV_PROFILE_confidential.o=y GCOV_PROFILE_confidential-mmio.o=y) ;;
 size)	fragments+=("$top/lab/kernel/size.config")
 	options=(KBUILD_BUILD_VERSION=1) ;;	# else it counts the builds
 kcsan|modules|order) fragments+=("$top/lab/kernel/$variant.config") ;;
