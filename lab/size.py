@@ -10,9 +10,11 @@ bloat-o-meter is used. Prints KTAP, and leaves RESULTS/fork/size-*.json.
 
 Off against the base: every section that is loaded has the same size, and the
 same symbols, by name, type and size. Bytes may differ where a line number is
-stored, as a patch moves the lines below it: that is reported, section by
-section. On against off: what bloat-o-meter says.
+stored, as a patch moves the lines below it, and in instructions, as the compiler
+may add a + b for b + a: that is reported, section by section, and function by
+function. On against off: what bloat-o-meter says.
 """
+import bisect
 import collections
 import json
 import pathlib
@@ -23,9 +25,9 @@ import sys
 LIMIT = 8192
 CROSS = {"arm64": "aarch64-linux-gnu-", "x86_64": ""}
 OPTION = "CONFIG_CONFIDENTIAL_DEVICES"
-# Where bytes may differ: the lines of WARN() and BUG(), and the build ID, which
-# is made of all of it.
-CONTENT = {"__bug_table", ".notes"}
+# Where bytes may differ: instructions, the lines of WARN() and BUG(), and the
+# build ID, which is made of all of it.
+CONTENT = {".text", ".init.text", "__bug_table", ".notes"}
 
 
 class Wrong(Exception):
@@ -40,23 +42,35 @@ def call(*argv):
 
 
 def sections(cross, vmlinux):
-    """name -> (offset in the file, or None where it takes none there; size)"""
+    """name -> (offset in the file, or None where it takes none there; size; address)"""
     found = {}
     for line in call(cross + "readelf", "-SW", vmlinux).splitlines():
-        match = re.match(r" *\[ *\d+\] (\S+) +(\S+) +\S+ (\S+) (\S+) \S+ +([A-Z]*A[A-Z]*) ", line)
+        match = re.match(r" *\[ *\d+\] (\S+) +(\S+) +(\S+) (\S+) (\S+) \S+ +[A-Z]*A[A-Z]* ", line)
         if match:
-            name, kind, offset, size = match.group(1, 2, 3, 4)
-            found[name] = (None if kind == "NOBITS" else int(offset, 16), int(size, 16))
+            name, kind, address, offset, size = match.groups()
+            found[name] = (None if kind == "NOBITS" else int(offset, 16), int(size, 16), int(address, 16))
     return found
 
 
 def symbols(cross, vmlinux):
-    """How often there is a symbol of this name, type and size."""
+    """How often there is a symbol of this name, type and size.
+
+    Without the line in an initcall's name, and without what the compiler has
+    counted: CSWTCH.12, __initcall__kmod_resource__595_167_ioresources_init6.
+    """
     found = collections.Counter()
     for line in call(cross + "nm", "-P", vmlinux).splitlines():
         name, kind, *rest = line.split()
+        name = re.sub(r"^(__initcall__\w+?__)\d+_\d+_|\.\d+$", r"\1", name)
         found[name, kind, int(rest[1], 16) if len(rest) > 1 else 0] += 1
     return found
+
+
+def functions(cross, vmlinux, addresses):
+    """In which functions these addresses are."""
+    starts = [line.split() for line in call(cross + "nm", "-n", vmlinux).splitlines()]
+    starts = [(int(start, 16), name) for start, kind, name in (x for x in starts if len(x) == 3) if kind in "tTwW"]
+    return sorted({starts[bisect.bisect(starts, (address, "~")) - 1][1] for address in addresses})
 
 
 def configuration(path):
@@ -73,7 +87,7 @@ def off(cross, folder, say):
     """Bytes by which the topic with its option off differs from the base."""
     before, after = folder / "base", folder / "off"
     old, new = sections(cross, before), sections(cross, after)
-    sizes = {n: new.get(n, (0, 0))[1] - old.get(n, (0, 0))[1] for n in {**old, **new}}
+    sizes = {n: new.get(n, (0, 0))[1] - old.get(n, (0, 0))[1] for n in old | new}
     sizes = {n: d for n, d in sizes.items() if d}
     gone, come = (symbols(cross, before) - symbols(cross, after),
                   symbols(cross, after) - symbols(cross, before))
@@ -84,13 +98,16 @@ def off(cross, folder, say):
     if sizes or gone or come:
         raise Wrong(f"sections: {sizes}; symbols gone: {sorted(gone)[:20]}, new: {sorted(come)[:20]}")
     images, differ = [p.read_bytes() for p in (before, after)], {}
-    for name, (offset, size) in old.items():
+    for name, (offset, size, address) in old.items():
         if offset is not None:
             one, two = images[0][offset:offset + size], images[1][new[name][0]:new[name][0] + size]
             if one != two:
-                differ[name] = sum(a != b for a, b in zip(one, two))
-    for name, count in differ.items():
-        say(f"bytes of another value in {name}", count, f"of {old[name][1]} bytes")
+                differ[name] = [address + i for i in range(size) if one[i] != two[i]]
+    for name, addresses in differ.items():
+        where = f"of {old[name][1]} bytes"
+        if name.endswith("text"):
+            where += ", in " + ", ".join(functions(cross, before, addresses))
+        say(f"bytes of another value in {name}", len(addresses), where)
     if other := differ.keys() - CONTENT:
         raise Wrong(f"no line number is in {', '.join(sorted(other))}")
 

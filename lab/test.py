@@ -451,7 +451,11 @@ def the_size_of_a_kernel_is_compared(lab):
     result = json.loads((lab.dir / "results/fork/size-off-x86_64.json").read_text())
     assert result["outcome"] == "pass" and result["figures"]["text"]["values"] == [0]
     has(sizes(lab, same, same + "int g;\n", same, status=1), "not ok 1", "'g'", "ok 2")
-    has(sizes(lab, same, same.replace("1", "2"), same, status=1), "not ok 1", "no line number is in .text")
+    has(sizes(lab, same, same.replace("1", "2"), same), "# bytes of another value in .text: +1 of ", ", in f\n")
+    data = same + "const int g[2] = { 1 };\n"
+    has(sizes(lab, data, data.replace("{ 1", "{ 2"), data, status=1), "not ok 1", "no line number is in .rodata")
+    line = same + "int __initcall__kmod_a__12_%d_a_init6, n_%d asm(\"n.%d\") = 1;\n"
+    has(sizes(lab, line % (34, 5, 6), line % (35, 6, 7), same), "# symbols that differ: +0", "ok 1")
     has(sizes(lab, same, same, same + 9000 * " ", status=1), "ok 1", "not ok 2", "at most 8192 are allowed")
     has(sizes(lab, same, same, same, status=1, config="CONFIG_B=y\n"), "not ok 1", "not ok 2",
         "the configurations differ")
