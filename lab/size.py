@@ -74,8 +74,9 @@ def functions(cross, vmlinux, addresses):
 
 
 def configuration(path):
-    return {line for line in path.read_text().splitlines()
-            if re.match(r"(# )?CONFIG_", line) and not re.match(rf"(# )?{OPTION}\b", line)}
+    """All but the option, and what cannot be asked for without it."""
+    return {line for line in path.read_text().splitlines() if re.match(r"(# )?CONFIG_", line)
+            and not re.match(rf"{OPTION}=|# {OPTION}\w* is not set", line)}
 
 
 def totals(cross, vmlinux):
