@@ -10,11 +10,12 @@ option off (off.image), and on (on.image). Each one maps 4 KiB and unmaps them,
 one instruction, whatever the machine. Prints KTAP, and leaves
 RESULTS/fork/count-*.json.
 """
-import json
 import pathlib
 import re
 import subprocess
 import sys
+
+from size import Wrong, conclude
 
 LIMIT = 2
 MACHINES = {
@@ -22,10 +23,6 @@ MACHINES = {
     "x86_64": ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", "max",
                "-append", "console=ttyS0 panic=-1"],
 }
-
-
-class Wrong(Exception):
-    """Why there is no figure, or it is not what it must be."""
 
 
 def count(arch, image):
@@ -61,14 +58,7 @@ def main():
             result.update(outcome="failed", message=str(wrong))
         for name, figure in result["figures"].items():
             print(f"# {name}: {figure['values'][0]} instructions")
-        if result["message"]:
-            print(f"# {result['message']}")
-        ok = result["outcome"] == "pass"
-        failed += not ok
-        print(f"{'ok' if ok else 'not ok'} {number} {result['test']}", flush=True)
-        part = results / f"fork/{result['test']}.json.part"
-        part.write_text(json.dumps(result, indent=1) + "\n")
-        part.rename(part.with_suffix(""))
+        failed += not conclude(results, number, result)
     return 1 if failed else 0
 
 

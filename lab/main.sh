@@ -78,6 +78,8 @@ bisect_step() {
 # makes a difference. Those two once more, with what counts instructions.
 costs() {
 	local arch of option commit failed=0
+	# What a run that was interrupted has left there.
+	[ ! -e build/measure/.git ] || git -C build/measure checkout -q init/main.c || return 1
 	for of in base off on; do
 		option=() commit=base
 		[ $of = base ] || commit=$(git -C "$src" rev-parse topic/confidential-devices) || return 1

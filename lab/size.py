@@ -127,11 +127,23 @@ def on(cross, folder, say, bloat):
     return listed.splitlines()
 
 
+def conclude(results, number, result):
+    """Print a result's line of KTAP, and keep it; did it pass?"""
+    ok = result["outcome"] == "pass"
+    if result["message"]:
+        print(f"# {result['message']}")
+    print(f"{'ok' if ok else 'not ok'} {number} {result['test']}", flush=True)
+    part = results / "fork" / f"{result['test']}.json.part"
+    part.parent.mkdir(parents=True, exist_ok=True)
+    part.write_text(json.dumps(result, indent=1) + "\n")
+    part.rename(part.with_suffix(""))
+    return ok
+
+
 def main():
     results, src, archs = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3:]
     print(f"KTAP version 1\n1..{2 * len(archs)}")
     number = failed = 0
-    (results / "fork").mkdir(parents=True, exist_ok=True)
     for arch in archs:
         folder = results / "size" / arch
         for name, title, tree in (("off", "The kernel with the option off is as large as the base's", "base"),
@@ -154,15 +166,10 @@ def main():
                                                           src / "scripts/bloat-o-meter")
             except Wrong as wrong:
                 result.update(outcome="failed", message=str(wrong))
-            for line in result["facts"].get("bloat-o-meter", []) + [result["message"]]:
-                if line:
-                    print(f"# {line}")
-            number, ok = number + 1, result["outcome"] == "pass"
-            failed += not ok
-            print(f"{'ok' if ok else 'not ok'} {number} {result['test']}", flush=True)
-            part = results / "fork" / f"{result['test']}.json.part"
-            part.write_text(json.dumps(result, indent=1) + "\n")
-            part.rename(part.with_suffix(""))
+            for line in result["facts"].get("bloat-o-meter", []):
+                print(f"# {line}")
+            number += 1
+            failed += not conclude(results, number, result)
     return 1 if failed else 0
 
 

@@ -468,7 +468,6 @@ def what_a_mapping_takes_is_compared(lab):
     def count(on, off="count_dma: 30000123 ns for 100000 times\n", **expected):
         lab.write("results/size/arm64/off.image", off)
         lab.write("results/size/arm64/on.image", on)
-        lab.write("results/fork/.keep", "")
         return lab.run("lab/count.py", "results", "arm64", **expected)
 
     has(count("count_dma: 30200000 ns for 100000 times\n"), "# option off: 300.0 instructions",
