@@ -5,7 +5,7 @@ import re
 LENGTH, CALLS = 7, 8
 
 MATRIX = {"abi": ["smc", "x86_64"]}
-APPEND = ("kunit.enable=1 kunit.autorun=1 kunit.filter_glob=confidential-sequence log_buf_len=4M "
+APPEND = ("kunit.enable=1 kunit.autorun=1 kunit.filter_glob=confidential-sequence log_buf_len=4M dma_debug=off "
           f"confidential_sequence_test.length={LENGTH}")
 TOPIC = "confidential-devices"
 SUITE = "soak"

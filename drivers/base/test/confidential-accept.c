@@ -16,7 +16,7 @@
 #include <linux/pci.h>
 #include <linux/string.h>
 
-static int cc_test_change(const char *val, bool accept)
+static int cc_accept_change(const char *val, bool accept)
 {
 	char name[32];
 	int ret;
@@ -41,20 +41,20 @@ static int cc_test_change(const char *val, bool accept)
 	return ret;
 }
 
-static int cc_test_accept(const char *val, const struct kernel_param *kp)
+static int accept_set(const char *val, const struct kernel_param *kp)
 {
-	return cc_test_change(val, true);
+	return cc_accept_change(val, true);
 }
 
-static int cc_test_reject(const char *val, const struct kernel_param *kp)
+static int reject_set(const char *val, const struct kernel_param *kp)
 {
-	return cc_test_change(val, false);
+	return cc_accept_change(val, false);
 }
 
-static const struct kernel_param_ops accept_ops = { .set = cc_test_accept };
+static const struct kernel_param_ops accept_ops = { .set = accept_set };
 module_param_cb(accept, &accept_ops, NULL, 0200);
 MODULE_PARM_DESC(accept, "PCI device to take into the trust boundary, as 0000:00:02.0");
 
-static const struct kernel_param_ops reject_ops = { .set = cc_test_reject };
+static const struct kernel_param_ops reject_ops = { .set = reject_set };
 module_param_cb(reject, &reject_ops, NULL, 0200);
 MODULE_PARM_DESC(reject, "PCI device to put out of the trust boundary");

@@ -53,11 +53,7 @@ static void ccd_exit(struct kunit *test)
 
 	if (!ctx)
 		return;
-	if (ctx->dev) {
-		if (device_is_registered(ctx->dev))
-			device_del(ctx->dev);
-		put_device(ctx->dev);
-	}
+	cc_test_drop(ctx->dev);
 	free_page((unsigned long)ctx->buf);
 }
 

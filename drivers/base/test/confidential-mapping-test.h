@@ -52,4 +52,12 @@ static inline struct device *cc_test_device(struct kunit *test, const char *name
 	return dev;
 }
 
+/* Of any age, also %NULL */
+static inline void cc_test_drop(struct device *dev)
+{
+	if (dev && device_is_registered(dev))
+		device_del(dev);
+	put_device(dev);
+}
+
 #endif /* _CONFIDENTIAL_MAPPING_TEST_H */

@@ -69,11 +69,7 @@ static void ccr_exit(struct kunit *test)
 
 	if (!ctx)
 		return;
-	if (ctx->dev) {
-		if (device_is_registered(ctx->dev))
-			device_del(ctx->dev);
-		put_device(ctx->dev);
-	}
+	cc_test_drop(ctx->dev);
 	release_resource(&ctx->bar);
 }
 
