@@ -119,6 +119,18 @@ variant=plain
 [ -z "${DEBUG:-}" ] || variant=debug
 selection+=(--variant "$variant")
 
+# Results of tests that are gone, or were renamed, are none of the table. Those of
+# the other suites stay: they took hours.
+forget() {
+	local tree result others
+	others=$(lab/run.py --src "$src" --topics "$TOPICS" --suite soak,measure,without --list | cut -d ' ' -f 1)
+	for tree; do
+		for result in "build/results/$tree"/*.json; do
+			grep -qxF "$(basename "$result" .json)" <<< "$others" || rm -rf "$result" "${result%.json}"
+		done
+	done
+}
+
 one_abi() {
 	if [ "${ARCH:-arm64}" = x86_64 ]; then
 		abi=x86_64
@@ -199,8 +211,7 @@ compare)
 	base_tree
 	needs "$src" "${selection[@]}" --compared
 	needs "$base" "${selection[@]}" --compared
-	# Results of tests that are gone, or were renamed, are none of the table.
-	[ -n "${ONLY:-}" ] || rm -rf build/results/base build/results/fork
+	[ -n "${ONLY:-}" ] || forget base fork
 	lab/run.py --src "$src" --beside "base=$base" "${selection[@]}" --compared
 	lab/table.py build/results
 	;;
