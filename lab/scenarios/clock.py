@@ -20,3 +20,5 @@ def scenario(guest):
     # The watchdog asks twice a second.
     for _ in range(5):
         guest.run("sleep 1", 10)
+    # It says so once a boot, at first or by now: the watchdog is on the CPU that is left.
+    guest.run("dmesg | grep 'clocksource: Watchdog remote CPU 1 read timed out'", 10)
