@@ -22,6 +22,7 @@ RAM = 0x40000000
 SHM = (0x42000000, 0x200000)        # static shared memory of OP-TEE
 CRB = (0x4e000000, 0x10000)         # what the TPM behind FF-A is talked to with
 TABLES = (0x4f000000, 0x100000)
+OPTEE = 0x0e100000                  # where OP-TEE runs without ASLR
 LEAST = 0x40000000                  # of RAM: kernel, initrd and the above have fixed places
 
 # Words of the CRB's last page: what the TPM's service is to do other than right.
@@ -193,6 +194,13 @@ def crb(switches):
     return bytes(data)
 
 
+def place(address):
+    """The kaslr-seed for OP-TEE to run at this address. It is the same read from
+    either end: OP-TEE 4.10 swaps its bytes once more than it should."""
+    seed = (address - OPTEE & 0xffffffff).to_bytes(4, "big")
+    return [seed[::-1].hex(), seed.hex()]
+
+
 def hand_over(setup, folder, dump):
     """QEMU's options for it; dump(file) writes QEMU's own device tree."""
     folder = pathlib.Path(folder)
@@ -203,6 +211,9 @@ def hand_over(setup, folder, dump):
     for name, (size, value) in chosen.items():
         cells = [f"{value >> 32:x}", f"{value & 0xffffffff:x}"][-(size // 4):]
         subprocess.run(["fdtput", "-t", "x", str(dtb), "/chosen", f"linux,uefi-{name}", *cells], check=True)
+    if setup.aslr:
+        subprocess.run(["fdtput", "-p", "-t", "x", str(dtb), "/secure-chosen", "kaslr-seed", *place(setup.aslr)],
+                       check=True)
     options = ["-dtb", str(dtb), "-device", f"loader,file={folder}/acpi.bin,addr={TABLES[0]:#x},force-raw=on"]
     if setup.tpm:
         (folder / "crb.bin").write_bytes(crb(setup.crb))

@@ -19,7 +19,8 @@ A scenario is a Python file: its docstring says in one line what it shows, and
             /boot/selftest in the guest; TPM = True for an arm64 machine that
             has one, in the secure world; ACPI = True for one that boots through
             ACPI, and whose TPM is behind FF-A; CRB, a dict, has that TPM do other
-            than right (see lab/acpi.py); PKVM = True for a kernel that protects
+            than right (see lab/acpi.py), ASLR the address where OP-TEE is to run
+            there, instead of a random one; PKVM = True for a kernel that protects
             its guests; ROOTFS, what else is in the guest (see lab/rootfs.sh);
             BOOT = False where the scenario starts the machine itself; all
             optional, and each may be a function of the parameters
@@ -53,7 +54,8 @@ from guest import TOP, Guest, Trouble
 DEFAULTS = {"LIMIT": 60, "MEMORY": "2G", "APPEND": "", "VARIANT": "plain", "SUITE": "check",
             "TOPIC": "", "DEVICES": [], "MACHINE": "virt,secure=on,gic-version=3,its=off",
             "CPU": "cortex-a57", "BOOT": True, "COMPARE": True, "BESIDE": "", "AT_MOST": {},
-            "SELFTEST": "", "TPM": False, "ACPI": False, "CRB": {}, "PKVM": False, "ROOTFS": []}
+            "SELFTEST": "", "TPM": False, "ACPI": False, "CRB": {}, "ASLR": 0, "PKVM": False,
+            "ROOTFS": []}
 
 
 @dataclasses.dataclass
@@ -74,6 +76,7 @@ class Setup:
     tpm: bool
     acpi: bool
     crb: dict
+    aslr: int
     accel: list
     topics: list
 
@@ -178,7 +181,7 @@ def setup(test, src, args):
                  memory=test.get("MEMORY"), append=append, limit=test.limit, images=images,
                  rootfs=rootfs, firmware=firmware, machine=machine, cpu=cpu,
                  devices=test.get("DEVICES"), tpm=test.get("TPM"), acpi=test.get("ACPI"),
-                 crb=test.get("CRB"),
+                 crb=test.get("CRB"), aslr=test.get("ASLR"),
                  accel=accelerator(images["kernel"]) if test.arch == "x86_64" else [],
                  topics=args.topics.split(","))
 

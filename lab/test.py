@@ -678,7 +678,17 @@ def a_machine_with_acpi(lab):
                      *sum((["/chosen", f"linux,uefi-{name}"] for name in names), []))
     assert re.fullmatch(r"0 4f0\w+\n0 4f0\w+\n118\n28\n1\n0\n", chosen), chosen
     assert (logs / "acpi/acpi.bin").stat().st_size < acpi.TABLES[1]
+    lab.run("fdtget", str(logs / "acpi/acpi.dtb"), "/secure-chosen", "kaslr-seed", status=1)
     has((logs / "acpi/dsdt.aml").read_bytes().decode("latin-1"), "MSFT0101", "ARMH0011")
+
+
+@test
+def a_place_for_the_secure_world(lab):
+    acpi_machine(lab, "ASLR = 0x7f9f3000\n")
+    lab.run("lab/run.py", "--src", "src")
+    seed = lab.run("fdtget", "-t", "x", str(lab.dir / "build/results/fork/one-ffa/acpi/acpi.dtb"),
+                   "/secure-chosen", "kaslr-seed")
+    assert seed == "308f71 718f3000\n", seed
 
 
 @test
