@@ -119,18 +119,6 @@ variant=plain
 [ -z "${DEBUG:-}" ] || variant=debug
 selection+=(--variant "$variant")
 
-# Results of tests that are gone, or were renamed, are none of the table. Those of
-# the other suites stay: they took hours.
-forget() {
-	local tree result others
-	others=$(lab/run.py --src "$src" --topics "$TOPICS" --suite soak,measure,without --list | cut -d ' ' -f 1)
-	for tree; do
-		for result in "build/results/$tree"/*.json; do
-			grep -qxF "$(basename "$result" .json)" <<< "$others" || rm -rf "$result" "${result%.json}"
-		done
-	done
-}
-
 one_abi() {
 	if [ "${ARCH:-arm64}" = x86_64 ]; then
 		abi=x86_64
@@ -211,7 +199,11 @@ compare)
 	base_tree
 	needs "$src" "${selection[@]}" --compared
 	needs "$base" "${selection[@]}" --compared
-	[ -n "${ONLY:-}" ] || forget base fork
+	# The results of the long suites stay: they took hours.
+	for name in base fork; do
+		[ -n "${ONLY:-}" ] || lab/run.py --tree "$name" --src "$src" --topics "$TOPICS" \
+			--suite soak,measure,without --forget
+	done
 	lab/run.py --src "$src" --beside "base=$base" "${selection[@]}" --compared
 	lab/table.py build/results
 	;;
@@ -228,12 +220,14 @@ measure)
 	;;
 topics)
 	lab/deps.sh 12
+	failed=
 	for topic in ${TOPICS//,/ }; do
 		tree "$topic"
 		needs "$src" "${selection[@]}" --topics "$topic"
-		lab/run.py --tree "$topic" --src "$src" "${selection[@]}" --topics "$topic"
+		lab/run.py --tree "$topic" --src "$src" "${selection[@]}" --topics "$topic" || failed="$failed $topic"
 	done
 	tree
+	[ -z "$failed" ] || die "tests failed on the tree of one topic:$failed (results in build/results/TOPIC)"
 	;;
 bisect)
 	lab/deps.sh 12

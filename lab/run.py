@@ -275,6 +275,8 @@ def main():
     parser.add_argument("--figures", action="store_true", help="print what was measured")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--list", action="store_true", help="name the tests, run nothing")
+    parser.add_argument("--forget", action="store_true",
+                        help="run nothing, remove what is in the results of any other test")
     parser.add_argument("--needs", action="store_true",
                         help="name the architectures, variants and ABIs that the tests need")
     parser.add_argument("--shell", action="store_true",
@@ -295,6 +297,9 @@ def main():
     if args.list:
         for test in tests:
             print(f"{test.name:44} {test.module.__doc__.splitlines()[0]}")
+        return 0
+    if args.forget:
+        forget(TOP / "build/results" / args.tree, {test.name for test in tests})
         return 0
     if args.needs:
         print("\n".join(sorted({f"kernel {t.arch} {variant}" for t in tests
@@ -349,6 +354,14 @@ def main():
         pool.shutdown()
     print(f"# {args.tree}: pass:{passed} fail:{failed}")
     return 1 if failed else 0
+
+
+def forget(folder, names):
+    """Tests that are gone, or were renamed, are none of the table."""
+    for result in folder.glob("*.json"):
+        if result.stem not in names:
+            shutil.rmtree(result.with_suffix(""), ignore_errors=True)
+            result.unlink()
 
 
 def show(result, number, finding, args):

@@ -666,6 +666,23 @@ esac; done
 
 
 @test
+def results_of_tests_that_are_gone(lab):
+    lab.machine("", scenario="pass")
+    lab.write("lab/scenarios/long.py", (lab.dir / "lab/scenarios/one.py").read_text() + "SUITE = 'soak'\n")
+    results = lab.dir / "build/results"
+    for name in "one-ffa", "long-ffa", "renamed-ffa":
+        lab.write(f"build/results/fork/{name}.json", "{}")
+        lab.write(f"build/results/fork/{name}/console.log", "text")
+    lab.write("build/results/base/renamed-ffa.json", "{}")
+    lab.write("build/results/check.seconds", "1")
+    forget = "lab/run.py", "--src", "src", "--suite", "soak,measure", "--forget"
+    lab.run(*forget)
+    assert sorted(p.name for p in (results / "fork").iterdir()) == ["long-ffa", "long-ffa.json"]
+    assert (results / "base/renamed-ffa.json").exists() and (results / "check.seconds").exists()
+    lab.run(*forget, "--tree", "no-results-yet")
+
+
+@test
 def a_machine_with_acpi(lab):
     acpi_machine(lab)
     has(lab.run("lab/run.py", "--src", "src"), "ok 1 one-ffa")
