@@ -27,7 +27,7 @@ LEAST = 0x40000000                  # of RAM: kernel, initrd and the above have 
 
 # Words of the CRB's last page: what the TPM's service is to do other than right.
 MAGIC = 0x4d50544c      # "LTPM": there is such a service
-SWITCHES = ["version", "busy", "status", "delay", "flags"]
+SWITCHES = ["version", "busy", "status", "delay", "flags", "ffa"]
 
 
 class Bad(ValueError):
@@ -190,7 +190,7 @@ def crb(switches):
         struct.pack_into("<I", data, page + 0x44, 1 << 1)       # ctrl_sts: idle
         struct.pack_into("<IQIQ", data, page + 0x58, room, buffer, room, buffer)
     if not switches.get("absent"):
-        struct.pack_into("<6I", data, CRB[1] - 0x1000, MAGIC, *(switches.get(name, 0) for name in SWITCHES))
+        struct.pack_into("<7I", data, CRB[1] - 0x1000, MAGIC, *(switches.get(name, 0) for name in SWITCHES))
     return bytes(data)
 
 

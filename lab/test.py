@@ -613,7 +613,7 @@ def memory_that_efi_tells_of(_):
 
 @test
 def a_crb_as_a_firmware_leaves_it(_):
-    data = acpi.crb({"busy": 3, "flags": 2})
+    data = acpi.crb({"busy": 3, "flags": 2, "ffa": 0x10001})
     assert len(data) == acpi.CRB[1]
     for locality in range(5):
         page = data[locality << 12:][:0x1000]
@@ -621,7 +621,7 @@ def a_crb_as_a_firmware_leaves_it(_):
         assert address == acpi.CRB[0] + (locality << 12) + 0x80 and size == 0xf80
         assert struct.unpack_from("<I", page, 0x58)[0] == size
         assert struct.unpack_from("<Q", page, 0x68)[0] == address and not any(page[0x80:])
-    assert struct.unpack_from("<8I", data, 0xf000) == (acpi.MAGIC, 0, 3, 0, 0, 2, 0, 0)
+    assert struct.unpack_from("<8I", data, 0xf000) == (acpi.MAGIC, 0, 3, 0, 0, 2, 0x10001, 0)
     assert not any(acpi.crb({"absent": True})[0xf000:])
 
 
