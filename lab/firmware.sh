@@ -4,10 +4,11 @@
 # The firmware that the lab's arm64 machine boots: TF-A and OP-TEE in one flash
 # image, for the chosen way between Linux and OP-TEE.
 #
-#   lab/firmware.sh smc    OP-TEE 4.5, Debian's binary, called by SMC
-#   lab/firmware.sh ffa    OP-TEE 4.10 as FF-A SPMC at S-EL1, and our patches
+#   lab/firmware.sh smc        OP-TEE 4.5, Debian's binary, called by SMC
+#   lab/firmware.sh smc-lab    OP-TEE 4.10 with our patches, called by SMC
+#   lab/firmware.sh ffa        the same OP-TEE, as FF-A SPMC at S-EL1
 #
-# Makes build/firmware/ABI/qemu_fw.bios and build/firmware/ABI/versions. What
+# Makes build/firmware/KIND/qemu_fw.bios and build/firmware/KIND/versions. What
 # was built once is found again by a key over everything that goes into it.
 set -euo pipefail
 shopt -s nullglob
@@ -16,21 +17,22 @@ cd "$(dirname "$0")/.."
 
 tfa=2.12.1+dfsg-1
 optee_smc=4.5.0-2
-optee_ffa=4.10.0-2
+optee_lab=4.10.0-2
 
-abi=${1-}
-case $abi in
-smc|ffa) ;;
+kind=${1-}
+case $kind in
+smc|smc-lab) spmc=n ;;
+ffa)	spmc=y ;;
 *)
-	sed -n '4,11s/^# \{0,1\}//p' "$0" >&2
+	sed -n '4,12s/^# \{0,1\}//p' "$0" >&2
 	exit 2 ;;
 esac
 
-out=build/firmware/$abi
+out=build/firmware/$kind
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/tee-linux/firmware
 inputs=(lab/firmware.sh)
-[ "$abi" = smc ] || inputs+=(lab/firmware/*.dts lab/firmware/*/*.patch)
-key=$(sha256sum "${inputs[@]}" | sha256sum | cut -c1-32)-$abi
+[ "$kind" = smc ] || inputs+=(lab/firmware/*.dts lab/firmware/*/*.patch)
+key=$(sha256sum "${inputs[@]}" | sha256sum | cut -c1-32)-$kind
 
 done_already() {
 	[ -s "$out/qemu_fw.bios" ] && [ "$(cat "$out/key" 2> /dev/null)" = "$key" ]
@@ -68,7 +70,7 @@ log=$out/build.log
 unset ARCH PLATFORM PLAT DEBUG LOG_LEVEL CROSS_COMPILE
 
 die() {
-	printf 'lab/firmware.sh: %s: %s\n' "$abi" "$1" >&2
+	printf 'lab/firmware.sh: %s: %s\n' "$kind" "$1" >&2
 	[ $# -lt 2 ] || printf '  %s\n' "${@:2}" >&2
 	exit 1
 }
@@ -84,7 +86,7 @@ need dtc device-tree-compiler
 need dpkg-source dpkg-dev
 need patch patch
 [ -e /usr/include/openssl/sha.h ] || missing="$missing libssl-dev"
-if [ "$abi" = ffa ]; then
+if [ "$kind" != smc ]; then
 	/usr/bin/python3 -c 'import elftools' 2> /dev/null ||
 		missing="$missing python3-pyelftools"
 	/usr/bin/python3 -c 'import cryptography' 2> /dev/null ||
@@ -103,7 +105,7 @@ trap 'rm -rf "$work"' EXIT
 
 step_start=$SECONDS
 step() {
-	printf '  %-9s %-46s %4d s\n' FIRMWARE "$abi: $1" \
+	printf '  %-9s %-46s %4d s\n' FIRMWARE "$kind: $1" \
 		$((SECONDS - step_start)) >&2
 	step_start=$SECONDS
 }
@@ -124,7 +126,7 @@ run() {
 	fi
 }
 
-again="Nothing half-made was kept; run lab/firmware.sh $abi again when it is put right."
+again="Nothing half-made was kept; run lab/firmware.sh $kind again when it is put right."
 arm64=aarch64-linux-gnu-
 ccache=
 if command -v ccache > /dev/null; then
@@ -147,22 +149,21 @@ ours() {
 }
 
 tfa_dsc=$(lab/apt.sh source "arm-trusted-firmware=$tfa" trixie)
-if [ "$abi" = smc ]; then
+if [ "$kind" = smc ]; then
 	deb=$(lab/apt.sh deb "optee-os:arm64=$optee_smc" trixie)
 else
-	optee_dsc=$(lab/apt.sh source "optee-os=$optee_ffa" sid)
+	optee_dsc=$(lab/apt.sh source "optee-os=$optee_lab" sid)
 fi
 step "sources fetched"
 
-if [ "$abi" = smc ]; then
+if [ "$kind" = smc ]; then
 	run "unpacking OP-TEE OS $optee_smc" "$again" dpkg-deb -x "$deb" "$work/optee-os"
 	bl32=$work/optee-os/usr/lib/optee/vexpress-qemu_armv8a
 	optee="$optee_smc (Debian's binary)"
-	tfa_made="$tfa (Debian's source)"
 else
-	run "unpacking OP-TEE OS $optee_ffa" "$again" \
+	run "unpacking OP-TEE OS $optee_lab" "$again" \
 		dpkg-source --no-check -x "$optee_dsc" "$work/optee-os"
-	apply optee-os "$optee_ffa"
+	apply optee-os "$optee_lab"
 	# Debian's python sees Debian's modules; one from elsewhere on PATH may not.
 	# Log level 2 (info) prints the version on the secure console. The test
 	# watchdog of the embedded tests notifies for ever, also after the normal
@@ -170,22 +171,21 @@ else
 	# OP-TEE that is shipped has it. From CFG_LAB on it is for our patches: the
 	# drivers in Linux that are clients of OP-TEE find what they look for. The
 	# clock's alarm takes one thread all the time, so there are three.
-	run "building OP-TEE OS $optee_ffa" "$again" \
+	run "building OP-TEE OS $optee_lab" "$again" \
 		make -C "$work/optee-os" -j"$jobs" O=out \
 		PYTHON3=/usr/bin/python3 CROSS_COMPILE64="$ccache$arm64" \
 		PLATFORM=vexpress-qemu_armv8a CFG_ARM64_core=y \
 		CFG_USER_TA_TARGETS=ta_arm64 CFG_ARM_GICV3=y \
-		CFG_CORE_SEL1_SPMC=y CFG_TEE_CORE_LOG_LEVEL=2 \
+		CFG_CORE_SEL1_SPMC=$spmc CFG_TEE_CORE_LOG_LEVEL=2 \
 		CFG_WITH_STATS=y CFG_ENABLE_EMBEDDED_TESTS=y CFG_NOTIF_TEST_WD=n \
 		CFG_LAB=y CFG_NUM_THREADS=3 \
 		CFG_HWRNG_PTA=y CFG_HWRNG_QUALITY=1024 CFG_DRIVERS_RTC=y CFG_RTC_PTA=y \
 		CFG_SCMI_PTA=y CFG_SCMI_MSG_DRIVERS=y CFG_SCMI_MSG_SHM_MSG=y \
 		CFG_IN_TREE_EARLY_TAS="pkcs11/fd02c9da-306c-48c7-a49c-bbd827ae86ee trusted_keys/f04a0fe7-1f5d-4b9b-abf7-619b85b4ce8c" \
-		TEE_IMPL_VERSION="$optee_ffa-tee-linux" all
+		TEE_IMPL_VERSION="$optee_lab-tee-linux" all
 	bl32=$work/optee-os/out/core
-	optee="$optee_ffa (Debian's source) $(ours optee-os)"
-	tfa_made="$tfa (Debian's source) $(ours tf-a)"
-	step "OP-TEE ${optee_ffa%-*} built"
+	optee="$optee_lab (Debian's source) $(ours optee-os)"
+	step "OP-TEE ${optee_lab%-*} built"
 fi
 
 run "unpacking TF-A $tfa" "$again" dpkg-source --no-check -x "$tfa_dsc" "$work/tf-a"
@@ -195,9 +195,11 @@ tfa_args=(PLAT=qemu QEMU_USE_GIC_DRIVER=QEMU_GICV3 BL32_RAM_LOCATION=tdram
 	  "BL32=$bl32/tee-header_v2.bin"
 	  "BL32_EXTRA1=$bl32/tee-pager_v2.bin"
 	  "BL32_EXTRA2=$bl32/tee-pageable_v2.bin")
-if [ "$abi" = smc ]; then
+if [ "$spmc" = n ]; then
 	tfa_args+=(SPD=opteed)
+	tfa_made="$tfa (Debian's source)"
 else
+	tfa_made="$tfa (Debian's source) $(ours tf-a)"
 	apply tf-a "$tfa"
 	tfa_args+=(SPD=spmd SPMD_SPM_AT_SEL2=0 SPMC_OPTEE=1
 		   "QEMU_TOS_FW_CONFIG_DTS=$PWD/lab/firmware/spmc-manifest.dts")
@@ -211,7 +213,7 @@ new=$work/new
 mkdir "$new"
 cp "$work/tf-a/build/qemu/release/qemu_fw.bios" "$new/"
 cat > "$new/versions" << EOF
-abi     $abi
+kind    $kind
 tf-a    $tfa_made
 op-tee  $optee
 EOF

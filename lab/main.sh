@@ -57,8 +57,7 @@ needs() {
 	while read -r kind a b; do
 		case $kind in
 		kernel)	lab/kernel.sh "$from" "$a" "$b" "${fragments[@]}" > /dev/null || return 1 ;;
-		abi)	[ "$a" = x86_64 ] || lab/firmware.sh "$a" || return 1
-			lab/rootfs.sh "$a" || return 1 ;;
+		firmware) lab/firmware.sh "$a" || return 1 ;;
 		rootfs)	lab/rootfs.sh "$a" || return 1 ;;
 		esac
 	done < <(lab/run.py --src "$from" --needs "$@")

@@ -22,6 +22,7 @@ A scenario is a Python file: its docstring says in one line what it shows, and
             than right (see lab/acpi.py), ASLR the address where OP-TEE is to run
             there, instead of a random one; PKVM = True for a kernel that protects
             its guests; ROOTFS, what else is in the guest (see lab/rootfs.sh);
+            FIRMWARE, another one of lab/firmware.sh than the ABI's;
             BOOT = False where the scenario starts the machine itself; all
             optional, and each may be a function of the parameters
     sensible(...)  which combinations to leave out; optional
@@ -55,7 +56,7 @@ DEFAULTS = {"LIMIT": 60, "MEMORY": "2G", "APPEND": "", "VARIANT": "plain", "SUIT
             "TOPIC": "", "DEVICES": [], "MACHINE": "virt,secure=on,gic-version=3,its=off",
             "CPU": "cortex-a57", "BOOT": True, "COMPARE": True, "BESIDE": "", "AT_MOST": {},
             "SELFTEST": "", "TPM": False, "ACPI": False, "CRB": {}, "ASLR": 0, "PKVM": False,
-            "ROOTFS": []}
+            "ROOTFS": [], "FIRMWARE": ""}
 
 
 @dataclasses.dataclass
@@ -96,6 +97,14 @@ class Test:
     @property
     def variant(self):
         return "debug" if self.debug else self.get("VARIANT")
+
+    @property
+    def firmware(self):
+        return self.get("FIRMWARE") or self.params["abi"]
+
+    @property
+    def rootfs(self):
+        return [self.params["abi"], *self.get("ROOTFS")]
 
     @property
     def limit(self):
@@ -166,8 +175,8 @@ def setup(test, src, args):
             images["selftest"] = image(args.src, test.arch, test.variant).parents[3] / "kselftest" / selftest
     for name, tree in (other.split("=", 1) for other in args.other):
         images[name] = image(pathlib.Path(tree), test.arch, test.variant)
-    rootfs = [TOP / f"build/rootfs/{name}.cpio" for name in [params["abi"], *test.get("ROOTFS")]]
-    firmware = TOP / f"build/firmware/{params['abi']}/qemu_fw.bios"
+    rootfs = [TOP / f"build/rootfs/{name}.cpio" for name in test.rootfs]
+    firmware = TOP / f"build/firmware/{test.firmware}/qemu_fw.bios"
     for part in [*images.values(), *rootfs] + ([firmware] if test.arch == "arm64" else []):
         if not part.exists():
             sys.exit(f"lab/run.py: {part} is not there. make boot, or make check, builds it.")
@@ -278,7 +287,7 @@ def main():
     parser.add_argument("--forget", action="store_true",
                         help="run nothing, remove what is in the results of any other test")
     parser.add_argument("--needs", action="store_true",
-                        help="name the architectures, variants and ABIs that the tests need")
+                        help="name the kernels, firmware and root file systems that the tests need")
     parser.add_argument("--shell", action="store_true",
                         help="the console of the first test's machine, for a person")
     parser.add_argument("--beside", metavar="NAME=SRC",
@@ -304,8 +313,8 @@ def main():
     if args.needs:
         print("\n".join(sorted({f"kernel {t.arch} {variant}" for t in tests
                                 for variant in (t.variant, t.get("BESIDE")) if variant}
-                               | {f"abi {t.params['abi']}" for t in tests}
-                           | {f"rootfs {name}" for t in tests for name in t.get("ROOTFS")})))
+                               | {f"firmware {t.firmware}" for t in tests if t.arch == "arm64"}
+                               | {f"rootfs {name}" for t in tests for name in t.rootfs})))
         return 0
 
     if args.shell:

@@ -61,10 +61,8 @@ def build(src, test, built):
         built.add(line)
         if kind == "kernel":
             call("lab/kernel.sh", src, *what, *os.environ.get("FRAGMENTS", "").split())
-        elif what != ["x86_64"]:
-            if kind == "abi":
-                call("lab/firmware.sh", *what)
-            call("lab/rootfs.sh", *what)
+        else:
+            call(f"lab/{kind}.sh", *what)
 
 
 def apply(patch, tree):

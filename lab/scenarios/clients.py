@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """After a kexec OP-TEE holds nothing of the kernel before, with all clients bound"""
-# The stand-ins that make them bind are in the OP-TEE that the lab builds.
-MATRIX = {"abi": ["ffa"], "cpus": [1, 4], "users": ["idle", "hold"], "memory": ["2G", "8G"]}
+MATRIX = {"abi": ["smc", "ffa"], "cpus": [1, 4], "users": ["idle", "hold"], "memory": ["2G", "8G"]}
 LIMIT = 240
 TOPIC = "optee-kexec"
 DRIVERS = {"tee_bnxt_fw", "optee-rng", "optee_rtc", "scmi-optee"}
+
+
+def FIRMWARE(abi, **_):
+    """The stand-ins that make them bind are in the OP-TEE that the lab builds."""
+    return "smc-lab" if abi == "smc" else "ffa"
 
 
 def MEMORY(memory, **_):
     return memory
 
 
-def sensible(cpus, users, memory, **_):
+def sensible(abi, cpus, users, memory):
     """Much memory is where one buffer of BNXT's lands on an earlier one, at the fourth kexec."""
-    return memory == "2G" or (cpus == 4 and users == "hold")
+    if memory == "8G":
+        return cpus == 4 and users == "hold"
+    return abi == "ffa" or (cpus == 1 and users == "hold")
 
 
 def scenario(guest, users, kexecs=4):

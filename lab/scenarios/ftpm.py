@@ -3,13 +3,17 @@
 import hashlib
 import struct
 
-# The stand-in for the TA is in the OP-TEE that the lab builds. It has swtpm behind it.
-MATRIX = {"abi": ["ffa"], "cpus": [1, 4]}
+MATRIX = {"abi": ["smc", "ffa"], "cpus": [1, 4]}
 LIMIT = 240
 TPM = True
 TOPIC = "optee-kexec"
 PCR = 8         # one that neither the kernel nor IMA extends
 DRIVER = "optee-ftpm"
+
+
+def FIRMWARE(abi, **_):
+    """The stand-in for the TA is in the OP-TEE that the lab builds. It has swtpm behind it."""
+    return "smc-lab" if abi == "smc" else "ffa"
 
 
 def command(tag, code, body):
