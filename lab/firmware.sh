@@ -130,7 +130,8 @@ again="Nothing half-made was kept; run lab/firmware.sh $kind again when it is pu
 arm64=aarch64-linux-gnu-
 ccache=
 if command -v ccache > /dev/null; then
-	export CCACHE_NOHASHDIR=1
+	export CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=$work CCACHE_DEPEND=1
+	export CCACHE_DIR=${CCACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/tee-linux/ccache}
 	ccache="ccache "
 fi
 jobs=$(nproc)

@@ -56,6 +56,11 @@ done
 
 export CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=6G
 export CCACHE_DIR=${CCACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/tee-linux/ccache}
+# The preprocessor lets ccache find an object again that was built with another
+# configuration, and takes a third of the time. There is nothing to find yet for
+# the first kernel of an architecture: it goes by the headers' contents alone.
+known=$CCACHE_DIR/knows-$arch
+[ -e "$known" ] || export CCACHE_DEPEND=1
 export KBUILD_BUILD_USER=lab KBUILD_BUILD_HOST=tee-linux
 export KBUILD_BUILD_TIMESTAMP='1970-01-01' LOCALVERSION=-lab
 kmake() {
@@ -131,6 +136,7 @@ lines=$(cat "$out/.lab-count")
 [ "$lines" -lt 20 ] ||
 	printf '  %-9s %-46s %4d s\n' KERNEL "$name: $lines steps" $(($(date +%s) - start)) >&2
 [ -e "$out/$image" ] || fail 'the build'
+[ ! -d "$CCACHE_DIR" ] || touch "$known"
 
 # The lab's own modules, which are no part of the kernel.
 if [ "$arch" = arm64 ] && [ "$variant" = modules ]; then
