@@ -11,6 +11,10 @@ def FIRMWARE(abi, **_):
     return "smc-lab" if abi == "smc" else "ffa"
 
 
+def SUITE(abi, **_):
+    return "soak" if abi == "smc" else "check"      # for want of that firmware
+
+
 def MEMORY(memory, **_):
     return memory
 

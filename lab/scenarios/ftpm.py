@@ -16,6 +16,10 @@ def FIRMWARE(abi, **_):
     return "smc-lab" if abi == "smc" else "ffa"
 
 
+def SUITE(abi, **_):
+    return "soak" if abi == "smc" else "check"      # for want of that firmware
+
+
 def command(tag, code, body):
     return struct.pack(">HII", tag, 10 + len(body), code) + body
 

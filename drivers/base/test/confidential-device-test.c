@@ -785,11 +785,13 @@ static int cc_flip(void *data)
 
 	for (int i = 0; !kthread_should_stop(); i++) {
 		accept(cc);
-		/* for once long enough for somebody else to get the lock */
-		if (i % 2)
+		/* in each state for once long enough for others to get the lock */
+		if (i % 4 == 1)
 			usleep_range(10, 100);
 		cond_resched();
 		reject(cc);
+		if (i % 4 == 3)
+			usleep_range(10, 100);
 		cond_resched();
 	}
 	return 0;
@@ -828,6 +830,12 @@ static void cc_race_test(struct kunit *test)
 		for (i = 0; i < 100; i++)
 			torn += accepted(cc) != first;
 		unbind(cc);
+		/*
+		 * The one CPU of a machine may be given to cc_flip() only while
+		 * the device is bound, where each transition is refused.
+		 */
+		if (min(seen[0], seen[1]) < 10)
+			usleep_range(10, 100);
 		cond_resched();
 	}
 	kthread_stop(flip);
