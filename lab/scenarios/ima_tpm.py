@@ -53,11 +53,6 @@ def check(guest, state):
 def late(guest):
     """The FF-A core is bound again, and with it the TPM: nobody has to look for it."""
     guest.run("cd /sys/bus/platform/drivers/arm-ffa && echo arm-ffa > unbind && echo arm-ffa > bind")
-    came_late(guest)
-
-
-def came_late(guest):
-    """There is a TPM now, and everybody can tell that IMA had none."""
     guest.run("i=0; while ! [ -e /dev/tpm0 ] && [ $i -lt 50 ]; do i=$((i + 1)); sleep 0.1; done; ls /dev/tpm0")
     guest.must("tpm0 came after IMA had started without a TPM" in guest.dmesg(), "IMA does not say that the TPM is late")
     check(guest, "missed")
