@@ -709,6 +709,21 @@ def a_place_for_the_secure_world(lab):
 
 
 @test
+def a_firmware_of_its_own(lab):
+    lab.machine(READY + "fine\n@lab rc=0 id=1\n")
+    assert lab.run("lab/run.py", "--src", "src", "--needs") == \
+        "firmware ffa\nkernel arm64 plain\nrootfs ffa\n"
+    with open(lab.dir / "lab/scenarios/one.py", "a", encoding="ascii") as scenario:
+        scenario.write("FIRMWARE = 'other'\n")
+    has(lab.run("lab/run.py", "--src", "src", "--needs"), "firmware other\n", "rootfs ffa\n")
+    has(lab.run("lab/run.py", "--src", "src", status=1), "build/firmware/other/qemu_fw.bios is not there")
+    lab.write("build/firmware/other/qemu_fw.bios", "x")
+    lab.run("lab/run.py", "--src", "src")
+    has((lab.dir / "build/results/fork/one-ffa/qemu.cmd").read_text(), "-bios",
+        "build/firmware/other/qemu_fw.bios")
+
+
+@test
 def a_part_that_is_missing(lab):
     lab.machine(READY)
     (lab.dir / "build/rootfs/ffa.cpio").unlink()

@@ -7,10 +7,11 @@ MATRIX = {"abi": ["ffa"], "blocks": [1, 2, 3, 4, 5]}
 TPM = ACPI = True      # the more OP-TEE's drivers map, the more of these are hit
 TOPIC = "ffa-ima"
 CORE = 0x200000         # OP-TEE's, at the most
+PAGES = 0xd000          # which ASLR goes by, and no mapping of 2 MiB begins with
 
 
 def ASLR(blocks, **_):
-    return 0x80000000 - blocks * 0x200000 - CORE - 0xd000
+    return 0x80000000 - blocks * 0x200000 - CORE - PAGES
 
 
 def scenario(guest, blocks):

@@ -3,21 +3,16 @@
 import hashlib
 import struct
 
+import clients
+
 MATRIX = {"abi": ["smc", "ffa"], "cpus": [1, 4]}
 LIMIT = 240
 TPM = True
 TOPIC = "optee-kexec"
 PCR = 8         # one that neither the kernel nor IMA extends
 DRIVER = "optee-ftpm"
-
-
-def FIRMWARE(abi, **_):
-    """The stand-in for the TA is in the OP-TEE that the lab builds. It has swtpm behind it."""
-    return "smc-lab" if abi == "smc" else "ffa"
-
-
-def SUITE(abi, **_):
-    return "soak" if abi == "smc" else "check"      # for want of that firmware
+# The stand-in for the TA is where those for the other clients are. It has swtpm behind it.
+FIRMWARE, SUITE = clients.FIRMWARE, clients.SUITE
 
 
 def command(tag, code, body):
