@@ -161,7 +161,7 @@ class Guest:
         if s.acpi:
             self.must(0x48000000 + size <= acpi.CRB[0], f"the initrd's {size} bytes end where the TPM's are")
             args = f"acpi=force efi=noruntime {args}"
-        return ["qemu-system-aarch64", "-M", s.machine, "-cpu", s.cpu, *common,
+        return ["qemu-system-aarch64", "-M", s.machine, "-cpu", s.cpu, *s.accel, *common,
                 "-serial", f"file:{self.secure_log}", "-bios", str(s.firmware),
                 "-kernel", str(s.images["kernel"]),
                 "-device", f"loader,file={s.images['kernel']},addr=0x60000000,force-raw=on",
