@@ -7,6 +7,9 @@
 #   lab/firmware.sh smc        OP-TEE 4.5, Debian's binary, called by SMC
 #   lab/firmware.sh smc-lab    OP-TEE 4.10 with our patches, called by SMC
 #   lab/firmware.sh ffa        the same OP-TEE, as FF-A SPMC at S-EL1
+#   lab/firmware.sh ffa-checks the same, with OP-TEE's address and undefined
+#                              behaviour sanitizers: it panics where either finds
+#                              anything
 #
 # Makes build/firmware/KIND/qemu_fw.bios and build/firmware/KIND/versions. What
 # was built once is found again by a key over everything that goes into it.
@@ -22,9 +25,9 @@ optee_lab=4.10.0-2
 kind=${1-}
 case $kind in
 smc|smc-lab) spmc=n ;;
-ffa)	spmc=y ;;
+ffa|ffa-checks) spmc=y ;;
 *)
-	sed -n '4,12s/^# \{0,1\}//p' "$0" >&2
+	sed -n '4,15s/^# \{0,1\}//p' "$0" >&2
 	exit 2 ;;
 esac
 
@@ -165,6 +168,18 @@ else
 	run "unpacking OP-TEE OS $optee_lab" "$again" \
 		dpkg-source --no-check -x "$optee_dsc" "$work/optee-os"
 	apply optee-os "$optee_lab"
+	# The compiler has to be told where the sanitizers' shadow will be: OP-TEE's
+	# linker script gives it the last ninth of the memory, here 8 MiB, as the code
+	# is four times as large. With ASLR it would be elsewhere.
+	checks=()
+	if [ "$kind" = ffa-checks ]; then
+		memory=0x0e100000 size=0x00800000
+		shadow=$(((memory + size * 8 / 9 - 1) / 8 * 8))
+		checks=(CFG_CORE_SANITIZE_UNDEFINED=y CFG_CORE_SANITIZE_KADDRESS=y CFG_CORE_ASLR=n
+			"CFG_TEE_RAM_VA_SIZE=$size"
+			"CFG_ASAN_SHADOW_OFFSET=$(printf %#x $((shadow - memory / 8)))"
+			TEE_IMPL_GIT_SHA1=0x0ULL)	# an int is shifted by 32 otherwise
+	fi
 	# Debian's python sees Debian's modules; one from elsewhere on PATH may not.
 	# Log level 2 (info) prints the version on the secure console. The test
 	# watchdog of the embedded tests notifies for ever, also after the normal
@@ -183,9 +198,10 @@ else
 		CFG_HWRNG_PTA=y CFG_HWRNG_QUALITY=1024 CFG_DRIVERS_RTC=y CFG_RTC_PTA=y \
 		CFG_SCMI_PTA=y CFG_SCMI_MSG_DRIVERS=y CFG_SCMI_MSG_SHM_MSG=y \
 		CFG_IN_TREE_EARLY_TAS="pkcs11/fd02c9da-306c-48c7-a49c-bbd827ae86ee trusted_keys/f04a0fe7-1f5d-4b9b-abf7-619b85b4ce8c" \
-		TEE_IMPL_VERSION="$optee_lab-tee-linux" all
+		TEE_IMPL_VERSION="$optee_lab-tee-linux" "${checks[@]}" all
 	bl32=$work/optee-os/out/core
 	optee="$optee_lab (Debian's source) $(ours optee-os)"
+	[ -z "${checks[*]}" ] || optee+=", with sanitizers"
 	step "OP-TEE ${optee_lab%-*} built"
 fi
 

@@ -4,10 +4,10 @@ import re
 
 import ftpm
 
-MATRIX = {"abi": ["ffa"], "cpus": [2]}
+MATRIX = {"abi": ["ffa"], "cpus": [2], "firmware": ["ffa", "ffa-checks"]}
 VARIANT = "modules"     # a kernel of its own: too long for make check
 SUITE = "soak"
-LIMIT = 300
+LIMIT = 600
 TPM = True
 COMPARE = False         # the kernel has no part in it
 # The CRB is above the memory that the kernel may use, and its last page tells
@@ -15,6 +15,10 @@ COMPARE = False         # the kernel has no part in it
 CRB = 0x4e000000
 APPEND = f"mem={(CRB - 0x40000000) >> 20}M"
 DEVICES = ["-device", f"loader,addr={CRB + 0xf000:#x},data=0x4d50544c,data-len=4"]
+
+
+def FIRMWARE(firmware, **_):
+    return firmware
 
 
 def scenario(guest, calls=4000, seed=1):

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The TPM service over FF-A survives 100,000 random calls, with each of three seeds"""
+"""The TPM service over FF-A survives 100,000 random calls, under sanitizers"""
 import crb_fuzz
 
 MATRIX = {"abi": ["ffa"], "cpus": [2], "seed": [1, 2, 3]}
 VARIANT = "modules"
 SUITE = "soak"
-LIMIT = 1200
+FIRMWARE = "ffa-checks"
+LIMIT = 2400
 TPM = True
 COMPARE = False
 APPEND = crb_fuzz.APPEND
