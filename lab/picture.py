@@ -11,7 +11,7 @@ import pathlib
 import subprocess
 import sys
 
-NAMES = {"base": "mainline", "fork": "fork", "smc": "SMC", "ffa": "FF-A"}
+NAMES = {"base": "mainline", "fork": "fork", "smc": "SMC", "ffa": "FF-A", 1: "1 CPU", 4: "4 CPUs"}
 GNUPLOT = """
 set terminal {terminal} size {size} font "sans,{font}"
 set output "{output}"
@@ -30,7 +30,7 @@ def line(path):
     """A plot's title and points: what was measured until it ended or went wrong."""
     result = json.loads(path.read_text())
     heap = result["facts"].get("heap", [])
-    title = f"{NAMES[result['tree']]}, {NAMES[result['abi']]}"
+    title = f"{NAMES[result['tree']]}, {NAMES[result['abi']]}, {NAMES[result['cpus']]}"
     if result["outcome"] in ("hang", "panic"):
         title += f": {result['outcome']} at kexec {len(heap) + 1}"
     # gnuplot takes no data without a point

@@ -28,18 +28,32 @@ def sensible(abi, cpus, users, memory):
 
 def scenario(guest, users, kexecs=4):
     for _ in range(kexecs):
-        bound = set(guest.run("cd /sys/bus/tee/devices; for d in *; do [ ! -e $d/driver ] || "
-                              "basename $(readlink $d/driver); done; cd /").split())
-        guest.must(bound >= DRIVERS, f"these have no device: {DRIVERS - bound}")
+        all_bound(guest)
         if users == "hold":
             guest.run("/lab/supplicant start && /lab/client hold 2 && sleep 0.5")
         guest.figure("kexec", guest.kexec(), "s")
         guest.figure("shutdown", guest.shutdown(), "s")
-        held = dict(word.split("=") for word in guest.run("/lab/held").split())
-        for what in "objects", "pages", "sessions":
-            guest.figure(f"{what} left", int(held[f"earlier_{what}"]), what)
-            guest.must(held[f"earlier_{what}"] == "0",
-                       f"OP-TEE holds of the kernel before: {held}")
-    # What the patched OP-TEE says of memory that is used when it must not be.
+        nothing_left(guest)
+    no_complaint(guest)
+
+
+def all_bound(guest):
+    """The clients in the kernel have found what they look for."""
+    bound = set(guest.run("cd /sys/bus/tee/devices; for d in *; do [ ! -e $d/driver ] || "
+                          "basename $(readlink $d/driver); done; cd /").split())
+    guest.must(bound >= DRIVERS, f"these have no device: {DRIVERS - bound}")
+
+
+def nothing_left(guest):
+    """OP-TEE holds nothing of an earlier kernel."""
+    held = dict(word.split("=") for word in guest.run("/lab/held").split())
+    left = {what: int(held[f"earlier_{what}"]) for what in ("objects", "pages", "sessions")}
+    for what, count in left.items():
+        guest.figure(f"{what} left", count, what)
+    guest.must(not any(left.values()), f"OP-TEE holds of the kernel before: {held}")
+
+
+def no_complaint(guest):
+    """Nothing that the patched OP-TEE was given was not as it must be."""
     secure = guest.secure_log.read_text(errors="replace")
     guest.must("LAB:" not in secure, "OP-TEE complains: " + secure.partition("LAB:")[2][:200])

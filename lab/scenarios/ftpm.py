@@ -57,13 +57,7 @@ def scenario(guest, kexecs=3):
         guest.figure("kexec", guest.kexec(), "s")
         guest.figure("shutdown", guest.shutdown(), "s")
         answers(guest, value)
-        held = dict(word.split("=") for word in guest.run("/lab/held").split())
-        for what in "objects", "pages", "sessions":
-            guest.figure(f"{what} left", int(held[f"earlier_{what}"]), what)
-        guest.must(not any(int(held[f"earlier_{what}"]) for what in ("objects", "pages", "sessions")),
-                   f"OP-TEE holds of the kernel before: {held}")
+        clients.nothing_left(guest)
     guest.reboot()
     answers(guest, bytes(32))
-    # What the patched OP-TEE says of memory and of commands that are not as they must be.
-    secure = guest.secure_log.read_text(errors="replace")
-    guest.must("LAB:" not in secure, "OP-TEE complains: " + secure.partition("LAB:")[2][:200])
+    clients.no_complaint(guest)
