@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""IMA has its TPM in each of a hundred boots and fifty kexecs of a kernel that checks itself"""
+import ima
+
+MATRIX = {"abi": ["ffa"], "cpus": [1, 4]}       # half of them with each
+VARIANT = "debug"
+SUITE = "soak"
+TOPIC = "ffa-ima"
+TPM = ACPI = True
+ROOTFS = ["tpm"]
+LIMIT = 1800        # four times that, as the kernel is a debug one
+COMPARE = False     # mainline's first boot has no TPM for IMA: see ima.py
+HASH = "sha256"
+APPEND = ima.APPEND(hash=HASH)
+
+
+def scenario(guest, rounds=25):
+    def agree():
+        ima.found(guest)
+        ima.agree(guest, HASH)
+
+    agree()
+    for left in reversed(range(rounds)):
+        guest.off()
+        guest.boot()
+        agree()
+        guest.figure("kexec", guest.kexec("file"), "s")
+        agree()
+        guest.leaks()
+        if left:
+            guest.figure("reboot", guest.reboot(), "s")
+            agree()
