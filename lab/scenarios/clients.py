@@ -44,13 +44,18 @@ def all_bound(guest):
     guest.must(bound >= DRIVERS, f"these have no device: {DRIVERS - bound}")
 
 
-def nothing_left(guest):
-    """OP-TEE holds nothing of an earlier kernel."""
+def left(guest):
+    """What OP-TEE holds of earlier kernels."""
     held = dict(word.split("=") for word in guest.run("/lab/held").split())
-    left = {what: int(held[f"earlier_{what}"]) for what in ("objects", "pages", "sessions")}
-    for what, count in left.items():
+    found = {what: int(held[f"earlier_{what}"]) for what in ("objects", "pages", "sessions")}
+    for what, count in found.items():
         guest.figure(f"{what} left", count, what)
-    guest.must(not any(left.values()), f"OP-TEE holds of the kernel before: {held}")
+    return found
+
+
+def nothing_left(guest):
+    found = left(guest)
+    guest.must(not any(found.values()), f"OP-TEE holds of the kernel before: {found}")
 
 
 def no_complaint(guest):

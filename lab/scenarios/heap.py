@@ -11,8 +11,8 @@ def scenario(guest, kexecs=8, check=lambda guest: None):
         guest.run("/lab/supplicant start && /lab/client hold 2 && /lab/client quit && sleep 0.5")
         guest.kexec()
         guest.run("xtest -t regression 1001")
-        check(guest)
         heap.append(guest.tee_heap())
+        check(guest)
     # What OP-TEE allocates once, at the first use of something, is not a loss.
     left = (heap[-1] - heap[0]) / (kexecs - 1)
     guest.figure("heap left by a kexec", left, "bytes")
