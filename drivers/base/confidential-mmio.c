@@ -39,10 +39,12 @@
 int device_cc_add_mmio(struct device *dev, resource_size_t start,
 		       resource_size_t size)
 {
+	struct device_private *p;
+
 	device_lock_assert(dev);
 
-	if (!test_bit_acquire(DEV_FLAG_READY_TO_PROBE, dev->flags) ||
-	    dev->p->dead)
+	p = device_cc_private(dev);
+	if (!p || p->dead)
 		return -ENODEV;
 	if (dev->driver || device_cc_accepted(dev))
 		return -EBUSY;

@@ -32,12 +32,13 @@ DEFINE_STATIC_KEY_FALSE(device_cc_key);
 /*
  * dev->p is NULL before device_add(), and is freed again when device_add()
  * fails. From "ready to probe" on, device_add() can no longer fail, and dev->p
- * stays until @dev is released. device_add() has taken and released many a
- * lock between the initialization of dev->p and the setting of that bit, so
- * the acquire here is all that it takes to see a zeroed dev->p, never what its
- * memory held before.
+ * stays until @dev is released, or until somebody adds the removed @dev once
+ * more and fails: with the bit still set, dev->p is NULL from then on.
+ * device_add() has taken and released many a lock between the initialization
+ * of dev->p and the setting of that bit, so the acquire here is all that it
+ * takes to see a zeroed dev->p, never what its memory held before.
  */
-static struct device_private *cc_private(const struct device *dev)
+struct device_private *device_cc_private(const struct device *dev)
 {
 	if (!test_bit_acquire(DEV_FLAG_READY_TO_PROBE, dev->flags))
 		return NULL;
@@ -47,7 +48,7 @@ static struct device_private *cc_private(const struct device *dev)
 /* Out of line half of device_cc_accepted() */
 bool __device_cc_accepted(const struct device *dev)
 {
-	const struct device_private *p = cc_private(dev);
+	const struct device_private *p = device_cc_private(dev);
 
 	/*
 	 * Pairs with the WRITE_ONCE() in cc_set(). The hot paths cannot take
@@ -116,7 +117,7 @@ int device_cc_accept(struct device *dev)
 
 	device_lock_assert(dev);
 
-	p = cc_private(dev);
+	p = device_cc_private(dev);
 	if (!p || p->dead)
 		return -ENODEV;
 	if (dev->driver)
@@ -163,7 +164,7 @@ int device_cc_reject(struct device *dev)
 	if (dev->driver)
 		return -EBUSY;
 
-	p = cc_private(dev);
+	p = device_cc_private(dev);
 	if (!p)
 		return 0;
 	if (!p->cc_accepted) {

@@ -41,5 +41,7 @@ def after_kexec(guest, abi, user):
         words = {"smc": "a thread of an earlier kernel is suspended",
                  "ffa": "All threads in secure world are in use, and not by this kernel"}[abi]
         guest.must(words in guest.dmesg(), f"the next kernel does not say: {words}")
+        found = guest.run("ls /dev | grep ^tee || :")
+        guest.must(not found, f"the next kernel has {found}, which nobody answers")
     else:
         guest.run("xtest -t regression 1001")

@@ -70,7 +70,8 @@ static void ccr_exit(struct kunit *test)
 	if (!ctx)
 		return;
 	cc_test_drop(ctx->dev);
-	release_resource(&ctx->bar);
+	if (ctx->bar.parent)
+		release_resource(&ctx->bar);
 }
 
 static void ccr_contract(struct kunit *test)
@@ -95,6 +96,11 @@ static void ccr_contract(struct kunit *test)
 		dev->driver = &drv;
 		KUNIT_EXPECT_EQ(test, device_cc_add_mmio(dev, start, PAGE_SIZE), -EBUSY);
 		dev->driver = NULL;
+
+		/* Where there is no resource, and none is left behind */
+		release_resource(&ctx->bar);
+		KUNIT_EXPECT_EQ(test, device_cc_add_mmio(dev, start, PAGE_SIZE), -EBUSY);
+		KUNIT_EXPECT_EQ(test, request_resource(&iomem_resource, &ctx->bar), 0);
 	}
 	KUNIT_EXPECT_EQ(test, iomem_encrypted(start, CCR_SIZE), REGION_DISJOINT);
 
