@@ -20,6 +20,7 @@ def scenario(guest, kexecs=200):
     # What is left is judged at the end: mainline's growth is to be seen too.
     left = []
     clients.all_bound(guest)
+    guest.run("/lab/held")      # for which OP-TEE allocates something once
     heap.scenario(guest, kexecs, lambda guest: left.append(clients.left(guest)))
     clients.all_bound(guest)
     clients.no_complaint(guest)
