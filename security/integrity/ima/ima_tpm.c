@@ -24,12 +24,17 @@ enum ima_tpm_state {
 static DEFINE_MUTEX(ima_tpm_lock);
 static enum ima_tpm_state ima_tpm_state;
 
+/* What kexec has carried over was measured without a TPM; says so, too */
+static bool ima_tpm_carried_none __initdata;
+static bool ima_tpm_carried_missed __initdata;
+
 /**
  * ima_tpm_status() - what became of the TPM
  *
  * Context: Any.
  * Return: "anchored": IMA has extended a TPM from its first measurement on;
- *	   "none": there is no TPM; "missed": there is one, but it came too late.
+ *	   "none": there is no TPM; "missed": there is one, but it came too late,
+ *	   for this kernel or for one before it.
  */
 const char *ima_tpm_status(void)
 {
@@ -89,10 +94,12 @@ static int ima_tpm_record_missed(void)
 
 static void ima_tpm_missed(struct tpm_chip *chip)
 {
+	bool first = ima_tpm_state == IMA_TPM_NONE;
 	int rc;
 
 	lockdep_assert_held(&ima_tpm_lock);
 
+	chip->flags |= TPM_CHIP_FLAG_IMA_MISSED;
 	WRITE_ONCE(ima_tpm_state, IMA_TPM_MISSED);
 	pr_err("%s came after IMA had started without a TPM: no measurement of this boot is anchored in it\n",
 	       dev_name(&chip->dev));
@@ -102,6 +109,9 @@ static void ima_tpm_missed(struct tpm_chip *chip)
 		pr_err("PCR %d of %s not invalidated (%d): do not trust it\n",
 		       CONFIG_IMA_MEASURE_PCR_IDX, dev_name(&chip->dev), rc);
 
+	/* One violation invalidates the list, whichever of them is asked */
+	if (!first)
+		return;
 	rc = ima_tpm_record_missed();
 	if (rc)
 		pr_err("the missed TPM is not in the measurement list (%d)\n", rc);
@@ -127,20 +137,123 @@ void ima_tpm_available(struct tpm_chip *chip)
 
 	guard(mutex)(&ima_tpm_lock);
 
-	if (ima_tpm_state == IMA_TPM_NONE)
+	/* Every one of them, each once, unless IMA has one: ima_tpm_carried() */
+	if ((ima_tpm_state == IMA_TPM_NONE || ima_tpm_state == IMA_TPM_MISSED) &&
+	    !ima_tpm_chip && !(chip->flags & TPM_CHIP_FLAG_IMA_MISSED))
 		ima_tpm_missed(chip);
 }
 
 /*
- * From here on a TPM is too late. The list must be ready to take a record, for
- * the TPM that has come since IMA looked for one.
+ * What an entry says of its kernel's TPM: IMA_TPM_UNDECIDED if nothing. Names of
+ * files begin with a slash, and those of buffers have a digest.
+ */
+static enum ima_tpm_state __init
+ima_tpm_entry(const struct ima_template_entry *entry)
+{
+	const struct ima_template_desc *desc = entry->template_desc;
+	const char *name = "";
+	bool zeros = false;
+	int i;
+
+	for (i = 0; i < desc->num_fields; i++) {
+		const struct ima_field_data *field = &entry->template_data[i];
+		const char *id = desc->fields[i]->field_id;
+		size_t prefix = 0;
+
+		if (!strcmp(id, "n") || !strcmp(id, "n-ng")) {
+			/* There's a NUL behind each field, at the latest */
+			name = field->data;
+			continue;
+		}
+		if (!strcmp(id, "d-ng") || !strcmp(id, "d-ngv2"))
+			/* "sha256:" and a NUL */
+			prefix = min(strnlen(field->data, field->len) + 1,
+				     field->len);
+		else if (strcmp(id, "d"))
+			continue;
+		zeros = !memchr_inv(field->data + prefix, 0,
+				    field->len - prefix);
+	}
+
+	if (!strcmp(name, tpm_missed_name) && zeros)
+		return IMA_TPM_MISSED;
+	if (!strcmp(name, boot_aggregate_name) ||
+	    !strcmp(name, boot_aggregate_late_name))
+		return zeros ? IMA_TPM_NONE : IMA_TPM_ANCHORED;
+	return IMA_TPM_UNDECIDED;
+}
+
+/**
+ * ima_tpm_look_back() - see what kexec has carried over
+ *
+ * A kernel that had no TPM has left a boot_aggregate of zeros in the list, or
+ * the record of a TPM that it missed. Zeros mean nothing where this kernel's
+ * boot_aggregate, the last one, is zeros too: the TPM may have no bank for it.
+ *
+ * Context: IMA's initcall, with this kernel's boot_aggregate in the list, before
+ *	    user space can take entries out of it.
+ */
+void __init ima_tpm_look_back(void)
+{
+	enum ima_tpm_state last = IMA_TPM_UNDECIDED;
+	struct ima_queue_entry *qe;
+	bool none = false;
+
+	list_for_each_entry_rcu(qe, &ima_measurements, later, true) {
+		enum ima_tpm_state state = ima_tpm_entry(qe->entry);
+
+		if (state == IMA_TPM_MISSED) {
+			ima_tpm_carried_missed = true;
+		} else if (state != IMA_TPM_UNDECIDED) {
+			none |= state == IMA_TPM_NONE;
+			last = state;
+		}
+	}
+	ima_tpm_carried_none = none && last == IMA_TPM_ANCHORED;
+}
+
+/*
+ * The list has measurements that are not in the PCR, from before this kernel
+ * found the TPM. Who checks one against the other sees that they differ, and
+ * not why. The violation spoils the PCR as well, this TPM is extended.
+ */
+static void __init ima_tpm_carried(void)
+{
+	int rc;
+
+	lockdep_assert_held(&ima_tpm_lock);
+
+	WRITE_ONCE(ima_tpm_state, IMA_TPM_MISSED);
+	pr_err("%s was not there for a kernel before this one: what that measured is not anchored in it\n",
+	       dev_name(&ima_tpm_chip->dev));
+
+	if (ima_tpm_carried_missed)
+		return;
+	rc = ima_tpm_record_missed();
+	if (rc)
+		pr_err("the missed TPM is not in the measurement list (%d)\n", rc);
+}
+
+/**
+ * ima_tpm_decided() - from here on a TPM is too late
+ *
+ * The list must be ready to take a record: of a TPM that has come since IMA
+ * looked for one, or of what kexec has carried over.
+ *
+ * Context: IMA's initcall. Sends commands to the TPM.
  */
 void __init ima_tpm_decided(void)
 {
 	struct tpm_chip *chip;
 
-	scoped_guard(mutex, &ima_tpm_lock)
-		ima_tpm_state = ima_tpm_chip ? IMA_TPM_ANCHORED : IMA_TPM_NONE;
+	scoped_guard(mutex, &ima_tpm_lock) {
+		if (!ima_tpm_chip)
+			ima_tpm_state = IMA_TPM_NONE;
+		else if (ima_tpm_carried_none || ima_tpm_carried_missed)
+			ima_tpm_carried();
+		else
+			ima_tpm_state = IMA_TPM_ANCHORED;
+	}
 
 	if (ima_tpm_chip)
 		return;

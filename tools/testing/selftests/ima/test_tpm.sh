@@ -49,17 +49,21 @@ check() {
 }
 
 anchored() {
-	hardware && ! aggregate | zeros && [ -z "$(named tpm_missed)" ]
+	hardware && ! aggregates | grep -qx '00*' && [ -z "$(named tpm_missed)" ]
 }
+# What was missed was so by a kernel before this one
 none() {
-	! hardware && aggregate | zeros && [ -z "$(named tpm_missed)" ]
+	! hardware && aggregate | zeros
 }
 missed() {
-	hardware && aggregate | zeros && [ -n "$(named tpm_missed)" ] &&
+	hardware && aggregates | grep -qx '00*' && [ -n "$(named tpm_missed)" ] &&
 		named tpm_missed | digest | zeros
 }
 
-# Of this boot: a list that kexec has carried over has those of earlier ones.
+# A list that kexec has carried over has those of earlier boots, the last is ours
+aggregates() {
+	{ named boot_aggregate; named boot_aggregate_late; } | digest
+}
 aggregate() {
 	awk '$5 == "boot_aggregate" || $5 == "boot_aggregate_late"' $list | tail -n 1 | digest
 }
