@@ -17,9 +17,10 @@
  * - the driver takes back what the secure world holds.
  *
  * What gives something back (closing a session or a context, freeing shared
- * memory) is never refused, neither during nor after the shutdown. Nothing waits
- * for it after the shutdown has begun, though, and it may meet the driver while
- * that is taking back the same.
+ * memory) is never refused, neither during nor after the shutdown. Nothing in here
+ * waits for it after the shutdown has begun, though. It may meet the driver while
+ * that is taking back the same, and has to be waited for by that, or memory that
+ * neither finds any more may be with the secure world when another kernel runs.
  */
 
 #include <asm/barrier.h>
@@ -34,7 +35,7 @@
 #include "tee_private.h"
 
 /* How long shutdown waits for calls in flight. The machine goes down anyway. */
-#define TEE_SHUTDOWN_TIMEOUT_MS	800
+#define TEE_SHUTDOWN_TIMEOUT_MS	700
 
 /**
  * tee_device_call_begin() - Start an operation on a TEE device

@@ -11,7 +11,8 @@
  *   wait	has a trusted application sleep for 24 days: its thread is suspended
  *   spin	has OP-TEE count to four thousand million
  *   busy	calls as fast as it can
- *   quit	as busy, with 64 sessions, and closes the device when it is refused
+ *   quit	as busy, with 64 sessions and the memory of hold, and gives back all
+ *		of that when it is refused
  *
  * UUIDs and commands are those of OP-TEE's invocation test PTA and of xtest's
  * os_test TA.
@@ -51,6 +52,8 @@ static const uint8_t ta_missing[TEE_IOCTL_UUID_LEN] = {
 };
 
 static const char *mode;
+static int shared[2];		/* memory that is allocated, and registered */
+static char *mapped;		/* the former */
 
 static void say(const char *fmt, ...)
 {
@@ -106,19 +109,27 @@ static void ready(void)
 	fflush(stdout);
 }
 
-static int hold(int fd)
+static int share(int fd)
 {
 	struct tee_ioctl_shm_alloc_data alloc = { .size = SIZE };
 	struct tee_ioctl_shm_register_data reg = { .length = SIZE };
-	int shm = ioctl(fd, TEE_IOC_SHM_ALLOC, &alloc);
-	char *mem = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, shm, 0);
 
+	shared[0] = ioctl(fd, TEE_IOC_SHM_ALLOC, &alloc);
+	mapped = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, shared[0], 0);
 	reg.addr = (uintptr_t)aligned_alloc(4096, SIZE);
-	if (shm < 0 || mem == MAP_FAILED || !reg.addr)
+	if (shared[0] < 0 || mapped == MAP_FAILED || !reg.addr)
 		return -errno;
 	memset((void *)(uintptr_t)reg.addr, 1, SIZE);
-	if (ioctl(fd, TEE_IOC_SHM_REGISTER, &reg) < 0)
-		return -errno;
+	shared[1] = ioctl(fd, TEE_IOC_SHM_REGISTER, &reg);
+	return shared[1] < 0 ? -errno : 0;
+}
+
+static int hold(int fd)
+{
+	int rc = share(fd);
+
+	if (rc)
+		return rc;
 	ready();
 	pause();
 	return 0;
@@ -133,8 +144,12 @@ static int busy(int fd, uint32_t session)
 	do
 		rc = invoke(fd, session, PTA_CMD_MUTEX, 1, 0);
 	while (!rc && ++calls);
-	if (!strcmp(mode, "quit"))
+	if (!strcmp(mode, "quit")) {
+		munmap(mapped, SIZE);
+		close(shared[0]);
+		close(shared[1]);
 		close(fd);
+	}
 	say("%u calls, then %d", calls, rc);
 	return rc;
 }
@@ -158,6 +173,8 @@ static int client(void)
 		return hold(fd);
 	for (int i = 1; i < SESSIONS && !strcmp(mode, "quit") && !rc; i++)
 		rc = open_session(fd, pta_invoke_tests, &session);
+	if (!rc && !strcmp(mode, "quit"))
+		rc = share(fd);
 	if (rc)
 		return rc;
 	if (!strcmp(mode, "busy") || !strcmp(mode, "quit"))

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Five kexecs in a row, and the TEE answers after each"""
+import re
+
 MATRIX = {"abi": ["smc", "ffa", "x86_64"], "cpus": [1, 4], "how": ["load", "file"],
           "users": ["idle", "supplicant"]}
 LIMIT = 240     # four CPUs emulated on two, beside another machine
@@ -19,3 +21,11 @@ def scenario(guest, abi, how, users):
         if abi != "x86_64":
             # One session with a PTA: the secure world takes calls, and memory.
             guest.run("xtest -t regression 1001")
+        if abi == "ffa":
+            nothing_registered(guest)
+
+
+def nothing_registered(guest):
+    """The kernel before has withdrawn from the firmware what that would go on to use."""
+    found = re.search(r"replacing the .* of an earlier kernel", guest.dmesg())
+    guest.must(not found, f"the kernel after a kexec is {found and found[0]}")

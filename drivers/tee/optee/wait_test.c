@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * KUnit tests of what calls wait for: a thread in secure world, an event, or the
- * supplicant
+ * supplicant; and of how long the shutdown waits for memory
  */
 
 #include <kunit/static_stub.h>
@@ -13,6 +13,7 @@
 #include <linux/kthread.h>
 #include <linux/slab.h>
 #include <linux/tee_core.h>
+#include <linux/workqueue.h>
 #include "optee_private.h"
 
 /* More than any of the waits that should end by themselves, in ms */
@@ -296,6 +297,7 @@ static struct asker *asker(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, asker);
 	optee_supp_init(&asker->optee.supp);
+	asker->optee.supp.ctx = &asker->ctx;
 	dev_set_drvdata(&asker->teedev.dev, &asker->optee);
 	asker->ctx.teedev = &asker->teedev;
 	init_completion(&asker->done);
@@ -328,6 +330,22 @@ static void supp_silent_going_down(struct kunit *test)
 	kfree(silent);
 }
 
+/* One that is not there does not come any more. */
+static void supp_absent_going_down(struct kunit *test)
+{
+	struct asker *absent = asker(test);
+	unsigned long start = jiffies;
+
+	kunit_activate_static_stub(test, optee_goes_down, yes);
+	optee_supp_release(&absent->optee.supp);
+	KUNIT_EXPECT_EQ(test, optee_supp_thrd_req(&absent->ctx, 0, 0, NULL),
+			TEEC_ERROR_COMMUNICATION);
+	KUNIT_EXPECT_LT(test, jiffies_to_msecs(jiffies - start), 250);
+
+	optee_supp_uninit(&absent->optee.supp);
+	kfree(absent);
+}
+
 /* Otherwise it has all the time that it needs. */
 static void supp_silent(struct kunit *test)
 {
@@ -346,6 +364,83 @@ static void supp_silent(struct kunit *test)
 	kfree(silent);
 }
 
+/**
+ * struct taker - an owner, or the driver, that takes memory back
+ * @optee:	the instance, of which only what the shutdown needs is set up
+ * @ops:	its operations
+ * @begun:	the owner has begun
+ * @ended:	the owner has its memory
+ * @finish:	lets the driver have its, too
+ */
+struct taker {
+	struct optee optee;
+	struct optee_ops ops;
+	struct completion begun;
+	bool ended;
+	struct completion finish;
+};
+
+static struct taker *taker(struct kunit *test,
+			   void (*take_back)(struct optee *optee, bool idle))
+{
+	struct taker *taker = kunit_kzalloc(test, sizeof(*taker), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, taker);
+	init_completion(&taker->begun);
+	init_completion(&taker->finish);
+	taker->ops.take_back = take_back;
+	taker->optee.ops = &taker->ops;
+	optee_shutdown_init(&taker->optee);
+
+	return taker;
+}
+
+static void take_back_nothing(struct optee *optee, bool idle)
+{
+}
+
+static void take_back_late(struct optee *optee, bool idle)
+{
+	struct taker *taker = container_of(optee, struct taker, optee);
+
+	wait_for_completion_timeout(&taker->finish, msecs_to_jiffies(LONG_MS));
+}
+
+static int owner_fn(void *data)
+{
+	struct taker *taker = data;
+
+	guard(optee_take_back)(&taker->optee);
+	complete(&taker->begun);
+	msleep(50);
+	WRITE_ONCE(taker->ended, true);
+
+	return 0;
+}
+
+/* The shutdown waits for an owner that takes its memory back... */
+static void memory_under_way(struct kunit *test)
+{
+	struct taker *t = taker(test, take_back_nothing);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(owner_fn, t, "optee-owner")));
+	wait_for_completion(&t->begun);
+	optee_shutdown_common(&t->optee);
+	KUNIT_EXPECT_TRUE(test, READ_ONCE(t->ended));
+}
+
+/* ... but not for a secure world that does not answer. */
+static void memory_never_back(struct kunit *test)
+{
+	struct taker *t = taker(test, take_back_late);
+	unsigned long start = jiffies;
+
+	optee_shutdown_common(&t->optee);
+	KUNIT_EXPECT_LT(test, jiffies_to_msecs(jiffies - start), 2 * CALL_MS);
+	complete(&t->finish);
+	flush_work(&t->optee.take_back_work);
+}
+
 static struct kunit_case optee_wait_cases[] = {
 	KUNIT_CASE(no_thread_for_one),
 	KUNIT_CASE_SLOW(no_thread_for_three),
@@ -356,7 +451,10 @@ static struct kunit_case optee_wait_cases[] = {
 	KUNIT_CASE(notif_aborted),
 	KUNIT_CASE(notif_after_abort),
 	KUNIT_CASE_SLOW(supp_silent_going_down),
+	KUNIT_CASE(supp_absent_going_down),
 	KUNIT_CASE_SLOW(supp_silent),
+	KUNIT_CASE(memory_under_way),
+	KUNIT_CASE_SLOW(memory_never_back),
 	{}
 };
 

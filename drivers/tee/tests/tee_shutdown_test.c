@@ -6,6 +6,7 @@
 #include <kunit/test.h>
 #include <linux/atomic.h>
 #include <linux/cdev.h>
+#include <linux/cleanup.h>
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/fs.h>
@@ -57,6 +58,7 @@ struct fake_tee {
 enum fake_func {
 	FAKE_RETURN,		/* returns at once */
 	FAKE_WAIT,		/* waits like for a supplicant */
+	FAKE_ALLOC,		/* then needs memory of the driver's own */
 	FAKE_HANG,		/* doesn't react to a shutdown */
 };
 
@@ -125,23 +127,36 @@ static int fake_system_session(struct tee_context *ctx, u32 session)
 	return 0;
 }
 
+static int fake_alloc(struct tee_context *ctx)
+{
+	struct tee_shm *shm = tee_shm_alloc_driver_buf(ctx, PAGE_SIZE);
+
+	if (IS_ERR(shm))
+		return PTR_ERR(shm);
+	tee_shm_free(shm);
+	return 0;
+}
+
 static int fake_invoke_func(struct tee_context *ctx,
 			    struct tee_ioctl_invoke_arg *arg,
 			    struct tee_param *param)
 {
 	struct fake_tee *fake = to_fake(ctx);
+	int rc = 0;
 
 	fake_enter(fake);
 	arg->ret = 0;
 	if (arg->func != FAKE_RETURN)
 		complete(&fake->entered);
-	if (arg->func == FAKE_WAIT &&
+	if ((arg->func == FAKE_WAIT || arg->func == FAKE_ALLOC) &&
 	    wait_for_completion_timeout(&fake->aborted, LONG_TIME))
 		arg->ret = FAKE_ERROR_ABORTED;
+	if (arg->func == FAKE_ALLOC)
+		rc = fake_alloc(ctx);
 	if (arg->func == FAKE_HANG)
 		wait_for_completion_timeout(&fake->finish, LONG_TIME);
 	fake_leave(fake);
-	return 0;
+	return rc;
 }
 
 static int fake_cancel_req(struct tee_context *ctx, u32 cancel_id, u32 session)
@@ -425,6 +440,46 @@ static void tee_shutdown_allows_release(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->num_contexts), 0);
 }
 
+/* The last one to release the context is the one that the driver hears of */
+static void tee_shutdown_any_order(struct kunit *test)
+{
+	/* Shared memory, session, context; a session goes before its context */
+	static const char *const orders[] = { "msc", "smc", "scm" };
+	struct fake_tee *fake = test->priv;
+	struct {
+		struct tee_context *ctx;
+		struct tee_shm *shm;
+		u32 session;
+	} c[ARRAY_SIZE(orders)];
+	const char *what;
+	int n;
+
+	for (n = 0; n < ARRAY_SIZE(orders); n++) {
+		c[n].ctx = fake_open_context();
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, c[n].ctx);
+		c[n].shm = tee_shm_alloc_kernel_buf(c[n].ctx, PAGE_SIZE);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, c[n].shm);
+		KUNIT_ASSERT_EQ(test, fake_session(c[n].ctx, &c[n].session), 0);
+	}
+
+	KUNIT_EXPECT_EQ(test, tee_device_shutdown(fake->teedev), 0);
+
+	for (n = 0; n < ARRAY_SIZE(orders); n++) {
+		for (what = orders[n]; *what; what++) {
+			KUNIT_EXPECT_EQ(test, atomic_read(&fake->num_contexts),
+					ARRAY_SIZE(orders) - n);
+			if (*what == 'm')
+				tee_shm_free(c[n].shm);
+			else if (*what == 's')
+				tee_client_close_session(c[n].ctx, c[n].session);
+			else
+				tee_client_close_context(c[n].ctx);
+		}
+		KUNIT_EXPECT_EQ(test, atomic_read(&fake->num_contexts),
+				ARRAY_SIZE(orders) - n - 1);
+	}
+}
+
 /* A call that waits in the driver is woken up and gets an error */
 static void tee_shutdown_wakes_invoke(struct kunit *test)
 {
@@ -441,6 +496,23 @@ static void tee_shutdown_wakes_invoke(struct kunit *test)
 	KUNIT_EXPECT_LT(test, jiffies - start, (unsigned long)HZ);
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->num_inside), 0);
 
+	wait_caller(test, &c);
+	KUNIT_EXPECT_EQ(test, c.rc, 0);
+	KUNIT_EXPECT_EQ(test, c.ret, FAKE_ERROR_ABORTED);
+	tee_client_close_context(c.ctx);
+}
+
+/* A call that was let in gets the memory that the driver needs for it */
+static void tee_shutdown_allows_driver(struct kunit *test)
+{
+	struct fake_tee *fake = test->priv;
+	struct caller c = { .func = FAKE_ALLOC };
+
+	c.ctx = fake_open_context();
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, c.ctx);
+	run_caller(test, &c, caller_invoke);
+
+	KUNIT_EXPECT_EQ(test, tee_device_shutdown(fake->teedev), 0);
 	wait_caller(test, &c);
 	KUNIT_EXPECT_EQ(test, c.rc, 0);
 	KUNIT_EXPECT_EQ(test, c.ret, FAKE_ERROR_ABORTED);
@@ -563,15 +635,65 @@ static int caller_loop(void *data)
 	return 0;
 }
 
+/* As caller_loop(), by ioctl and with memory that is registered */
+static int caller_loop_ioctl(void *data)
+{
+	void *buf __free(kfree) = kzalloc(PAGE_SIZE, GFP_KERNEL);
+	struct file *filp __free(kfree) = kzalloc_obj(*filp);
+	struct caller *c = data;
+	struct tee_shm *shm;
+
+	complete(&c->fake->entered);
+	c->rc = buf && filp ? 0 : -ENOMEM;
+	if (filp)
+		filp->private_data = c->ctx;
+	kthread_use_mm(c->mm);
+	while (!c->rc) {
+		shm = tee_shm_register_kernel_buf(c->ctx, buf, PAGE_SIZE);
+		c->rc = c->fake->teedev->cdev.ops->unlocked_ioctl(filp,
+						TEE_IOC_INVOKE, c->uarg);
+		if (!IS_ERR(shm))
+			tee_shm_free(shm);
+		cond_resched();
+	}
+	kthread_unuse_mm(c->mm);
+	complete(&c->done);
+	return 0;
+}
+
 /* Clients that are busy see the shutdown at any point of what they do */
 static void tee_shutdown_races(struct kunit *test)
 {
+	struct {
+		struct tee_ioctl_buf_data buf;
+		struct tee_ioctl_invoke_arg arg;
+	} data = { .arg.func = FAKE_RETURN };
 	struct fake_tee *fake = test->priv;
-	struct caller callers[4] = { };
+	struct caller callers[6] = { };
+	struct caller *c;
 	int n, taken;
 
-	for (n = 0; n < ARRAY_SIZE(callers); n++)
-		run_caller(test, &callers[n], caller_loop);
+	KUNIT_ASSERT_EQ(test, kunit_attach_mm(), 0);
+	for (n = 0; n < ARRAY_SIZE(callers); n++) {
+		c = &callers[n];
+		if (n % 2) {
+			run_caller(test, c, caller_loop);
+			continue;
+		}
+		c->mm = current->mm;
+		c->uarg = kunit_vm_mmap(test, NULL, 0, PAGE_SIZE,
+					PROT_READ | PROT_WRITE,
+					MAP_ANONYMOUS | MAP_PRIVATE, 0);
+		KUNIT_ASSERT_NE(test, c->uarg, 0UL);
+		data.buf.buf_ptr = c->uarg + sizeof(data.buf);
+		data.buf.buf_len = sizeof(data.arg);
+		KUNIT_ASSERT_EQ(test, 0UL,
+				copy_to_user((void __user *)c->uarg, &data,
+					     sizeof(data)));
+		c->ctx = teedev_open(fake->teedev);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, c->ctx);
+		run_caller(test, c, caller_loop_ioctl);
+	}
 	msleep(50);
 
 	KUNIT_EXPECT_EQ(test, tee_device_shutdown(fake->teedev), 0);
@@ -582,6 +704,8 @@ static void tee_shutdown_races(struct kunit *test)
 	for (n = 0; n < ARRAY_SIZE(callers); n++) {
 		wait_caller(test, &callers[n]);
 		KUNIT_EXPECT_EQ(test, callers[n].rc, -ENODEV);
+		if (callers[n].ctx)
+			teedev_close_context(callers[n].ctx);
 	}
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->num_taken), taken);
 }
@@ -634,7 +758,9 @@ static void tee_shutdown_test_exit(struct kunit *test)
 static struct kunit_case tee_shutdown_test_cases[] = {
 	KUNIT_CASE(tee_shutdown_refuses_new_calls),
 	KUNIT_CASE(tee_shutdown_allows_release),
+	KUNIT_CASE(tee_shutdown_any_order),
 	KUNIT_CASE(tee_shutdown_wakes_invoke),
+	KUNIT_CASE(tee_shutdown_allows_driver),
 	KUNIT_CASE(tee_shutdown_wakes_supplicant),
 	KUNIT_CASE(tee_shutdown_gives_up),
 	KUNIT_CASE(tee_shutdown_twice),

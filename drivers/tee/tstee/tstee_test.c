@@ -373,6 +373,34 @@ static void tstee_shutdown_meets_owner(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fake.mem[0].num_reclaimed, 1);
 }
 
+/* The other way round, shutdown waits for the owner, whom nobody counts. */
+static void tstee_owner_meets_shutdown(struct kunit *test)
+{
+	static struct task down, owner;
+
+	share(test, 1);
+	fake.block = 0;
+
+	task_start(test, &owner, do_free);
+	KUNIT_ASSERT_NE(test, 0UL,
+			wait_for_completion_timeout(&fake.blocked, LONG_TIME));
+	task_start(test, &down, do_shutdown);
+	KUNIT_EXPECT_EQ_MSG(test, 0UL,
+			    wait_for_completion_timeout(&down.done, 2 * HZ),
+			    "went down while it is shared");
+
+	fake.block = -1;
+	complete_all(&fake.unblock);
+	KUNIT_EXPECT_NE(test, 0UL,
+			wait_for_completion_timeout(&owner.done, 2 * LONG_TIME));
+	if (!completion_done(&down.done))
+		KUNIT_EXPECT_NE(test, 0UL,
+				wait_for_completion_timeout(&down.done, LONG_TIME));
+
+	KUNIT_EXPECT_FALSE(test, fake.mem[0].shared);
+	KUNIT_EXPECT_EQ(test, fake.mem[0].num_reclaimed, 1);
+}
+
 static int do_alloc(struct tstee_test *t)
 {
 	t->late = tee_shm_alloc_kernel_buf(t->ctx, PAGE_SIZE);
@@ -462,6 +490,7 @@ static struct kunit_case tstee_test_cases[] = {
 	KUNIT_CASE(tstee_shutdown_refuses),
 	KUNIT_CASE(tstee_refused_memory_is_back),
 	KUNIT_CASE(tstee_shutdown_meets_owner),
+	KUNIT_CASE_SLOW(tstee_owner_meets_shutdown),
 	KUNIT_CASE(tstee_shutdown_meets_share),
 	{}
 };
