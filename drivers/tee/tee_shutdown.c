@@ -35,7 +35,7 @@
 #include "tee_private.h"
 
 /* How long shutdown waits for calls in flight. The machine goes down anyway. */
-#define TEE_SHUTDOWN_TIMEOUT_MS	700
+#define TEE_SHUTDOWN_TIMEOUT_MS	500
 
 /**
  * tee_device_call_begin() - Start an operation on a TEE device
