@@ -32,4 +32,9 @@ def crash(guest, how, threads):
     if threads == "suspended":
         # More calls than OP-TEE has threads wait for a supplicant that is stopped.
         guest.run("kill -STOP $(cat /run/tee-supplicant.pid); /lab/client load 4; sleep 1")
+    # Whatever it has to say of what it holds, or that it knows nothing of that.
+    guest.run("(/lab/held 2>&1; echo answered) > /tmp/answer & sleep 1")
+    answered = "answered" in guest.run("cat /tmp/answer")
+    guest.must(answered == (threads == "free"),
+               f"OP-TEE {'answers' if answered else 'does not answer'}: its threads are not {threads}")
     guest.crash(how)

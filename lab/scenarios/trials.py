@@ -4,7 +4,7 @@ import random
 import statistics
 
 MATRIX = {"abi": ["smc", "ffa"], "cpus": [2], "how": ["poweroff", "reboot", "kexec"],
-          "user": ["supplicant", "xtest", "spin", "killed"]}
+          "user": ["supplicant", "xtest", "wait", "spin", "killed"]}
 SUITE = "soak"
 TOPIC = "optee-kexec"
 LIMIT = 3600
@@ -15,14 +15,15 @@ START = {
     # Sessions, applications that are loaded, storage: see users.py.
     "xtest": "/lab/supplicant start; (while xtest -t regression 1004 && xtest -t regression 6001; "
              "do :; done > /tmp/xtest.log 2>&1 &)",
+    "wait": "/lab/supplicant start; /lab/client wait",
     "spin": "/lab/client spin",
 }
 START["killed"] = START["xtest"]
 
 
 def sensible(how, user, **_):
-    """One that spins may keep its thread into the next kernel."""
-    return how != "kexec" or user != "spin"
+    """One that waits keeps its thread into the next kernel, one that spins may."""
+    return how != "kexec" or user not in ("wait", "spin")
 
 
 def scenario(guest, abi, how, user, trials=100):
