@@ -15,6 +15,7 @@
 
 #include <linux/device.h>
 #include <linux/device/confidential.h>
+#include <linux/err.h>
 #include <linux/export.h>
 #include <linux/kernel.h>
 #include <linux/kobject.h>
@@ -251,4 +252,31 @@ void device_cc_removed(struct device *dev)
 		device_cc_check(dev);	/* Too late to refuse, but it is told */
 	device_cc_switch(dev, false);
 	WRITE_ONCE(dev->p->cc_accepted, false);
+}
+
+/*
+ * For device_shutdown(), after what quiesces @dev, with the device lock held: a
+ * device that is accepted must not meet the next kernel as a private one. Every
+ * such device comes here, as nothing is accepted after the walk has passed it.
+ *
+ * The driver stays bound, and so do its mappings, hence the state stays as well.
+ * Without a driver it becomes what the device is, but not under whoever is about
+ * to remove it: that is for device_cc_removed().
+ */
+void device_cc_shutdown(struct device *dev)
+{
+	int ret = -EOPNOTSUPP;
+
+	device_lock_assert(dev);
+
+	if (!device_cc_accepted(dev))
+		return;
+
+	if (dev->bus && dev->bus->cc_shutdown)
+		ret = dev->bus->cc_shutdown(dev);
+	if (ret)
+		dev_warn(dev, "accepted, and not given back (%pe): the next kernel has to reset it, it answers only to encrypted access\n",
+			 ERR_PTR(ret));
+	else if (!dev->driver && !dev->p->dead)
+		device_cc_reject(dev);
 }

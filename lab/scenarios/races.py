@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Accepting a device races with binding and removal, and neither KCSAN nor lockdep objects"""
+"""Accepting a device races with binding, removal and ioremap(), and neither KCSAN nor lockdep objects"""
 import re
 
 MATRIX = {"abi": ["x86_64"], "cpus": [2]}
 VARIANT = "kcsan"
-APPEND = ("kunit.enable=1 kunit.autorun=1 kunit.filter_glob=confidential-device log_buf_len=4M "
+APPEND = ("kunit.enable=1 kunit.autorun=1 kunit.filter_glob=confidential-[dm]* log_buf_len=4M "
           "kcsan.skip_watch=200")
 TOPIC = "confidential-devices"
 SUITE = "soak"
@@ -14,7 +14,10 @@ BOOT = False        # only with the tolerance below
 
 # What is ours of a report: what has raced, or who asked for it. Not the suite, which
 # takes references as anybody does.
-OURS = re.compile(r"data-race in .*\bcc_|\b(?:(?:__)?device_cc_\w+|cc_set|cc_accepted_show)\+0x")
+OURS = re.compile(r"data-race in .*\bcc[dr]?_|\b(?:(?:__)?device_cc_\w+|cc_set|cc_accepted_show|"
+                  r"iomem_(?:(?:un)?mark_encrypted|marks_busy|mark_in_tree|encrypted)|"
+                  r"ioremap_is_encrypted|swiotlb_dev_set_private|dma_debug_device_idle)\+0x")
+SUITES = ["confidential-device", "confidential-dma", "confidential-mmio"]
 
 
 def scenario(guest):
@@ -22,9 +25,10 @@ def scenario(guest):
     guest.tolerate(r"BUG: KCSAN: .*")
     guest.boot()
     log = guest.dmesg()
-    guest.must(re.search(r"\] ok \d+ confidential-device", log),
-               "; ".join(re.findall(r"not ok .*", log)) or "the suite confidential-device did not run")
-    for test in "cc_lock_test", "cc_race_test", "cc_race_remove_test":
+    for suite in SUITES:
+        guest.must(re.search(rf"\] ok \d+ {suite}", log),
+                   "; ".join(re.findall(r"not ok .*", log)) or f"the suite {suite} did not run")
+    for test in "cc_lock_test", "cc_race_test", "cc_race_remove_test", "ccr_ioremap_stress":
         guest.must(re.search(rf"ok \d+ {test}(?! # SKIP)", log), f"{test} did not run")
     reports = re.findall(r"BUG: KCSAN: .*?={60}", log, re.S)
     ours = [report for report in reports if OURS.search(report)]

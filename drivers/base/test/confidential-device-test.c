@@ -14,6 +14,7 @@
 #include <linux/device.h>
 #include <linux/device/confidential.h>
 #include <linux/kthread.h>
+#include <linux/mutex.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -37,6 +38,12 @@
  * @accepted_in_devres: state as seen by the release of a managed resource
  * @accepted_in_removed: state as seen by the last notification
  * @torn: times that a driver's remove saw another state than its probe
+ * @down_in_del: the machine goes down during the removal
+ * @quiet: the bus has quiesced the device, on the way down
+ * @given_back: times that the bus has taken it out of the private state, or tried
+ * @give_back: how that ends
+ * @gave_wrongly: times that this was not after all else, under the device lock,
+ *		  and with the device accepted
  */
 struct cc_dev {
 	struct device dev;
@@ -52,6 +59,10 @@ struct cc_dev {
 	bool accepted_in_devres;
 	bool accepted_in_removed;
 	unsigned int torn;
+	bool down_in_del;
+	bool quiet;
+	unsigned int given_back, gave_wrongly;
+	int give_back;
 };
 
 #define to_cc_dev(d) container_of(d, struct cc_dev, dev)
@@ -76,11 +87,27 @@ static int cc_uevent(const struct device *dev, struct kobj_uevent_env *env)
 	return 0;
 }
 
+static void cc_quiesce(struct device *dev)
+{
+	to_cc_dev(dev)->quiet = true;
+}
+
+static int cc_give_back(struct device *dev)
+{
+	struct cc_dev *cc = to_cc_dev(dev);
+
+	cc->given_back++;
+	cc->gave_wrongly += !cc->quiet || !mutex_is_locked(&dev->mutex) ||
+			    !device_cc_accepted(dev);
+	return cc->give_back;
+}
+
 static const struct bus_type cc_bus = {
 	.name = "cc-test",
 	.match = cc_match,
 	.uevent = cc_uevent,
-	.shutdown = cc_test_shutdown,
+	.shutdown = cc_quiesce,
+	.cc_shutdown = cc_give_back,
 };
 
 static int cc_probe(struct device *dev)
@@ -142,6 +169,8 @@ static int cc_notify(struct notifier_block *nb, unsigned long event, void *data)
 	if (event == BUS_NOTIFY_DEL_DEVICE) {
 		guard(device)(dev);
 		cc->in_del = device_cc_accept(dev);
+		if (cc->down_in_del)
+			device_cc_shutdown(dev);
 	} else if (event == BUS_NOTIFY_REMOVED_DEVICE) {
 		cc->accepted_in_removed = device_cc_accepted(dev);
 	}
@@ -257,7 +286,9 @@ static void unbind(struct cc_dev *cc)
 static void shutdown(struct cc_dev *cc)
 {
 	guard(device)(&cc->dev);
-	cc->dev.bus->shutdown(&cc->dev);
+	if (cc->dev.bus)
+		cc->dev.bus->shutdown(&cc->dev);
+	device_cc_shutdown(&cc->dev);
 }
 
 static bool cc_shutting_down_stub(void)
@@ -507,8 +538,10 @@ static void cc_lock_test(struct kunit *test)
 		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 2);
 		device_cc_probe(&cc->dev);
 		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 3);
+		device_cc_shutdown(&cc->dev);
+		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 4);
 		device_cc_accepted(&cc->dev);
-		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 3);
+		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 4);
 	}
 }
 
@@ -720,23 +753,85 @@ static void cc_failed_add_test(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, accepted(cc));
 }
 
-/* As device_shutdown() has it: drivers stay bound, the bus gives back */
+/* The way down: drivers stay bound, the bus gives back what is accepted */
 static void cc_shutdown_test(struct kunit *test)
 {
-	struct cc_dev *cc = cc_new_added(test, "cc-shutdown");
+	struct cc_dev *never = cc_new(test, "cc-shutdown-never");
+	struct cc_dev *out = cc_new_added(test, "cc-shutdown-out");
 	struct cc_dev *busy = cc_new_added(test, "cc-shutdown-busy");
+	struct cc_dev *cc = cc_new_added(test, "cc-shutdown");
 
+	KUNIT_EXPECT_EQ(test, 0, accept(out));
+	KUNIT_EXPECT_EQ(test, 0, reject(out));
 	KUNIT_EXPECT_EQ(test, 0, accept(cc));
 	KUNIT_EXPECT_EQ(test, 0, accept(busy));
 	KUNIT_ASSERT_EQ(test, 0, bind(busy, &cc_plain));
 	cc_down = true;
+	shutdown(never);
+	shutdown(out);
 	shutdown(cc);
 	shutdown(busy);
+
+	KUNIT_EXPECT_EQ(test, 0, never->given_back);
+	KUNIT_EXPECT_EQ(test, 0, out->given_back);
+	KUNIT_EXPECT_EQ(test, 1, cc->given_back);
+	KUNIT_EXPECT_EQ(test, 1, busy->given_back);
+	KUNIT_EXPECT_EQ(test, 0, cc->gave_wrongly + busy->gave_wrongly);
+
 	KUNIT_EXPECT_FALSE(test, accepted(cc));
+	KUNIT_EXPECT_EQ(test, 2, cc_uevents[0]);
 	KUNIT_EXPECT_EQ(test, -ESHUTDOWN, accept(cc));
 	/* its mappings are still there */
 	KUNIT_EXPECT_TRUE(test, accepted(busy));
 	KUNIT_EXPECT_EQ(test, -EBUSY, accept(busy));
+
+	/* what is back is not given again */
+	shutdown(cc);
+	KUNIT_EXPECT_EQ(test, 1, cc->given_back);
+}
+
+/* What is not given back is not said to be outside; the way down goes on */
+static void cc_shutdown_fails_test(struct kunit *test)
+{
+	struct cc_dev *cc = cc_new_added(test, "cc-shutdown-fails");
+	struct cc_dev *busy = cc_new_added(test, "cc-shutdown-fails-busy");
+	struct cc_dev *no_bus = cc_new(test, "cc-shutdown-no-bus");
+
+	no_bus->dev.bus = NULL;
+	KUNIT_ASSERT_EQ(test, 0, cc_add(no_bus));
+	cc->give_back = -EIO;
+	busy->give_back = -EIO;
+	KUNIT_EXPECT_EQ(test, 0, accept(cc));
+	KUNIT_EXPECT_EQ(test, 0, accept(no_bus));
+	KUNIT_EXPECT_EQ(test, 0, accept(busy));
+	KUNIT_ASSERT_EQ(test, 0, bind(busy, &cc_plain));
+	cc_down = true;
+	shutdown(cc);
+	shutdown(no_bus);
+	shutdown(busy);
+	KUNIT_EXPECT_EQ(test, 1, cc->given_back);
+	KUNIT_EXPECT_EQ(test, 1, busy->given_back);
+	KUNIT_EXPECT_TRUE(test, accepted(cc));
+	KUNIT_EXPECT_TRUE(test, accepted(no_bus));
+	KUNIT_EXPECT_TRUE(test, accepted(busy));
+	KUNIT_EXPECT_EQ(test, 0, cc_uevents[0]);
+}
+
+/* In the middle of its removal, which takes the state away itself, and later */
+static void cc_shutdown_removed_test(struct kunit *test)
+{
+	struct cc_dev *cc = cc_new_added(test, "cc-shutdown-removed");
+
+	KUNIT_EXPECT_EQ(test, 0, accept(cc));
+	KUNIT_ASSERT_EQ(test, 0, devm_add_action(&cc->dev, cc_devres_action, cc));
+	cc_down = true;
+	cc->down_in_del = true;
+	cc_del(cc);
+	KUNIT_EXPECT_EQ(test, 1, cc->given_back);
+	KUNIT_EXPECT_TRUE(test, cc->accepted_in_devres);
+	KUNIT_EXPECT_FALSE(test, accepted(cc));
+	shutdown(cc);
+	KUNIT_EXPECT_EQ(test, 1, cc->given_back);
 }
 
 /* What user space sees */
@@ -1021,6 +1116,8 @@ static struct kunit_case cc_cases[] = {
 	KUNIT_CASE(cc_remove_waiting_test),
 	KUNIT_CASE(cc_failed_add_test),
 	KUNIT_CASE(cc_shutdown_test),
+	KUNIT_CASE(cc_shutdown_fails_test),
+	KUNIT_CASE(cc_shutdown_removed_test),
 	KUNIT_CASE(cc_uevent_test),
 	KUNIT_CASE(cc_sysfs_test),
 	KUNIT_CASE_SLOW(cc_race_test),

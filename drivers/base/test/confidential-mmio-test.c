@@ -10,12 +10,18 @@
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
 
+#include <linux/anon_inodes.h>
 #include <linux/device.h>
 #include <linux/device/confidential-mmio.h>
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/fs.h>
 #include <linux/io.h>
 #include <linux/ioport.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/pci.h>
 #include <linux/slab.h>
 
 #include "confidential-mapping-test.h"
@@ -237,6 +243,84 @@ static void ccr_user_space(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, iomem_is_exclusive(start));
 }
 
+#if defined(CONFIG_PCI) && defined(ARCH_GENERIC_PCI_MMAP_RESOURCE)
+/* As PCI's files in sysfs and procfs have it */
+static int ccr_pci_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	return pci_mmap_resource_range(file->private_data, 0, vma, pci_mmap_mem, 0);
+}
+
+static const struct file_operations ccr_pci_fops = { .mmap = ccr_pci_mmap };
+
+/* Where user space has it, or a negative error */
+static long ccr_pci_maps(struct kunit *test, struct file *file,
+			 unsigned int page, unsigned int pages)
+{
+	return kunit_vm_mmap(test, file, 0, pages * PAGE_SIZE, PROT_READ | PROT_WRITE,
+			     MAP_SHARED, page * PAGE_SIZE);
+}
+
+/* Does user space reach anything there? */
+static bool ccr_pci_reaches(unsigned long addr)
+{
+	struct follow_pfnmap_args args = { .address = addr };
+	bool ret;
+
+	mmap_read_lock(current->mm);
+	args.vma = vma_lookup(current->mm, addr);
+	ret = args.vma && !follow_pfnmap_start(&args);
+	if (ret)
+		follow_pfnmap_end(&args);
+	mmap_read_unlock(current->mm);
+	return ret;
+}
+
+static void ccr_pci_fput(void *file)
+{
+	fput(file);
+}
+
+static void ccr_pci_user_space(struct kunit *test)
+{
+	struct pci_dev *pdev = kunit_kzalloc(test, sizeof(*pdev), GFP_KERNEL);
+	struct ccr_ctx *ctx = test->priv;
+	struct resource *bar = &ctx->bar;
+	struct file *file;
+	long before;
+
+	KUNIT_ASSERT_NOT_NULL(test, pdev);
+	pdev->resource[0] = DEFINE_RES_MEM(bar->start, CCR_SIZE);
+	file = anon_inode_getfile("ccr-pci", &ccr_pci_fops, pdev, O_RDWR);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, ccr_pci_fput, file));
+	file->f_mapping = iomem_get_mapping();
+
+	before = ccr_pci_maps(test, file, 4, 8);
+	KUNIT_ASSERT_GT(test, before, 0);
+	KUNIT_EXPECT_TRUE(test, ccr_pci_reaches(before));
+	KUNIT_EXPECT_TRUE(test, ccr_pci_reaches(before + 2 * PAGE_SIZE));
+
+	/* What was mapped before is no longer there, and what is next to it is */
+	KUNIT_ASSERT_EQ(test, ccr_mark(ctx->dev, bar, 6, 2), 0);
+	KUNIT_EXPECT_TRUE(test, ccr_pci_reaches(before + PAGE_SIZE));
+	KUNIT_EXPECT_FALSE(test, ccr_pci_reaches(before + 2 * PAGE_SIZE));
+	KUNIT_EXPECT_FALSE(test, ccr_pci_reaches(before + 3 * PAGE_SIZE));
+	KUNIT_EXPECT_TRUE(test, ccr_pci_reaches(before + 4 * PAGE_SIZE));
+
+	/* It is the range that counts, not where the BAR begins */
+	KUNIT_EXPECT_EQ(test, ccr_pci_maps(test, file, 6, 1), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ccr_pci_maps(test, file, 7, 1), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ccr_pci_maps(test, file, 5, 2), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ccr_pci_maps(test, file, 7, 2), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ccr_pci_maps(test, file, 0, 16), -EINVAL);
+	KUNIT_EXPECT_GT(test, ccr_pci_maps(test, file, 0, 6), 0);
+	KUNIT_EXPECT_GT(test, ccr_pci_maps(test, file, 8, 8), 0);
+
+	KUNIT_ASSERT_EQ(test, cc_test_reject(ctx->dev), 0);
+	KUNIT_EXPECT_GT(test, ccr_pci_maps(test, file, 0, 16), 0);
+}
+#endif
+
 /* Can that be mapped? */
 static bool ccr_maps(struct resource *bar, unsigned int page, unsigned int pages)
 {
@@ -385,6 +469,9 @@ static struct kunit_case ccr_cases[] = {
 	KUNIT_CASE(ccr_marks_go),
 	KUNIT_CASE(ccr_requested),
 	KUNIT_CASE(ccr_user_space),
+#if defined(CONFIG_PCI) && defined(ARCH_GENERIC_PCI_MMAP_RESOURCE)
+	KUNIT_CASE(ccr_pci_user_space),
+#endif
 	KUNIT_CASE(ccr_ioremap),
 	KUNIT_CASE(ccr_ioremap_race),
 	KUNIT_CASE(ccr_ioremap_stress),

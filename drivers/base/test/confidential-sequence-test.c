@@ -52,12 +52,14 @@ static const char * const cc_names[NR_CALLS] = {
  * @uevents: with CC_ACCEPTED=0 and =1
  * @probed: drivers that began while the device was not accepted, and was
  * @removed: drivers that ended while the device was not accepted, and was
+ * @given_back: times that the bus was to give the device back, without a driver
+ *		bound, and with one
  *
  * All of one byte, so that there is no padding between them.
  */
 struct cc_seen {
 	bool accepted, attr, bound, waiting;
-	u8 uevents[2], probed[2], removed[2];
+	u8 uevents[2], probed[2], removed[2], given_back[2];
 };
 
 /**
@@ -178,6 +180,7 @@ static int cc_model(struct cc_model *m, enum cc_call call)
 		return 0;
 	case SHUTDOWN:
 		m->down = true;
+		s->given_back[s->bound] += s->accepted;
 		cc_model_reject(s);
 		return 0;
 	default:
@@ -201,11 +204,17 @@ static int cc_uevent(const struct device *dev, struct kobj_uevent_env *env)
 	return 0;
 }
 
+static int cc_give_back(struct device *dev)
+{
+	cc_saw.given_back[!!dev->driver]++;
+	return 0;
+}
+
 static const struct bus_type cc_bus = {
 	.name = "cc-sequence",
 	.match = cc_match,
 	.uevent = cc_uevent,
-	.shutdown = cc_test_shutdown,
+	.cc_shutdown = cc_give_back,
 };
 
 static int cc_probe(struct device *dev)
@@ -295,12 +304,10 @@ static int cc_kernel(struct cc_dev *cc, const struct cc_model *before, enum cc_c
 		device_del(dev);
 		return 0;
 	case SHUTDOWN:
-		/* what device_shutdown() does with each device that is there */
+		/* what device_shutdown() does with each device, there or going */
 		cc_down = true;
-		scoped_guard(device, dev) {
-			if (before->life == ADDED)
-				dev->bus->shutdown(dev);
-		}
+		scoped_guard(device, dev)
+			device_cc_shutdown(dev);
 		return 0;
 	default:
 		return CC_NEVER;

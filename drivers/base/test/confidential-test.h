@@ -23,13 +23,6 @@ static inline int cc_test_reject(struct device *dev)
 	return device_cc_reject(dev);
 }
 
-/* As the documentation asks of a bus: quiesce, then give the device back */
-static inline void cc_test_shutdown(struct device *dev)
-{
-	if (device_cc_accepted(dev))
-		device_cc_reject(dev);
-}
-
 /* The state that a change uevent tells of, or -1 */
 static inline int cc_test_uevent(const struct kobj_uevent_env *env)
 {
