@@ -335,22 +335,23 @@ class Guest:
         self.send(f"{first}; echo \"@lab leaves up=$(cut -d ' ' -f 1 /proc/uptime)\" "
                   f'"clock=$([ ! -x /lab/clock ] || /lab/clock)"; {command}')
 
-    def shutdown(self):
-        """The seconds from the last command to go down to the kernel's last words."""
-        left = re.findall(r"@lab leaves up=(\S+)", self.text)
+    def shutdown(self, start=None):
+        """The seconds from the last command to go down, or from a line of the kernel's
+        log, to the kernel's last words."""
+        left = re.findall(rf"\[ *(\d+\.\d+)\] {start}" if start else r"@lab leaves up=(\S+)", self.text)
         words = re.findall(r"\[ *(\d+\.\d+)\] (?:kexec_core: Starting new kernel|"
                            r"reboot: (?:Power down|Restarting system))", self.text)
         return float(words[-1]) - float(left[-1])
 
-    def off(self, first=":"):
+    def off(self, first=":", command="poweroff -f"):
         """Power off; returns the seconds until the machine is off."""
         start = time.monotonic()
-        self._leave(first, "poweroff -f")
+        self._leave(first, command)
         with self._news:
             while self.qemu.poll() is None:
                 self._check()
                 if time.monotonic() > self.deadline:
-                    raise Trouble("hang", "`poweroff -f` did not switch the machine off")
+                    raise Trouble("hang", f"`{command}` did not switch the machine off")
                 self._news.wait(0.1)
         return time.monotonic() - start
 

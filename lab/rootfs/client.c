@@ -10,6 +10,7 @@
  *   ask	waits for the supplicant to say that it has no such application
  *   wait	has a trusted application sleep for 24 days: its thread is suspended
  *   spin	has OP-TEE count to four thousand million
+ *   yield	as spin, on CPU 1, and only when nobody else wants that CPU
  *   busy	calls as fast as it can
  *   quit	as busy, with 64 sessions and the memory of hold, and gives back all
  *		of that when it is refused
@@ -17,8 +18,10 @@
  * UUIDs and commands are those of OP-TEE's invocation test PTA and of xtest's
  * os_test TA.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -154,6 +157,18 @@ static int busy(int fd, uint32_t session)
 	return rc;
 }
 
+static int yield(void)
+{
+	struct sched_param param = {};
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(1, &cpus);
+	if (sched_setaffinity(0, sizeof(cpus), &cpus) || sched_setscheduler(0, SCHED_IDLE, &param))
+		return -errno;
+	return 0;
+}
+
 static int client(void)
 {
 	int fd = open("/dev/tee0", O_RDWR);
@@ -179,6 +194,10 @@ static int client(void)
 		return rc;
 	if (!strcmp(mode, "busy") || !strcmp(mode, "quit"))
 		return busy(fd, session);
+	if (!strcmp(mode, "yield"))
+		rc = yield();
+	if (rc)
+		return rc;
 	ready();
 	if (!strcmp(mode, "wait"))
 		return invoke(fd, session, TA_CMD_WAIT, INT32_MAX, 0);
@@ -188,7 +207,7 @@ static int client(void)
 int main(int argc, char **argv)
 {
 	static const char *const modes[] = {
-		"hold", "load", "ask", "wait", "spin", "busy", "quit", NULL,
+		"hold", "load", "ask", "wait", "spin", "yield", "busy", "quit", NULL,
 	};
 	const char *const *known;
 	int count = argc > 2 ? atoi(argv[2]) : 1;
@@ -197,7 +216,7 @@ int main(int argc, char **argv)
 	for (known = modes; *known && strcmp(mode, *known); known++)
 		;
 	if (count < 1 || !*known) {
-		fprintf(stderr, "usage: %s hold|load|ask|wait|spin|busy|quit [COUNT]\n", argv[0]);
+		fprintf(stderr, "usage: %s hold|load|ask|wait|spin|yield|busy|quit [COUNT]\n", argv[0]);
 		return 2;
 	}
 	while (count--) {

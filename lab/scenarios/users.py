@@ -1,24 +1,31 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Poweroff and kexec do not wait for users of the TEE"""
 MATRIX = {"abi": ["smc", "ffa"], "cpus": [2], "how": ["poweroff", "kexec"],
-          "user": ["hold", "load", "wait", "waits", "spin", "busy", "quit", "xtest"]}
+          "user": ["hold", "load", "wait", "waits", "spin", "beside", "busy", "quit", "xtest"]}
 LIMIT = 120
 # Its alarm takes a thread of OP-TEE all the time: the clients are to have them all.
 APPEND = "initcall_blacklist=optee_rtc_driver_init"
 TOPIC = "optee-kexec"
 
-# See lab/rootfs/client.c. "waits" are as many as OP-TEE has threads.
+# See lab/rootfs/client.c. "waits" are as many as OP-TEE has threads, "beside" spins
+# on the CPU that shuts down.
 CLIENTS = {"hold": "hold", "load": "load", "wait": "wait", "waits": "wait 3",
-           "spin": "spin", "busy": "busy", "quit": "quit 4"}
+           "spin": "spin", "beside": "yield", "busy": "busy", "quit": "quit 4"}
+
+# On the CPU of the one that spins, whose timer is off over SMC: until the kernel knows
+# that it goes down, all may take long there. So no sync(), and count from then on.
+OFF = {"beside": "taskset 2 sh -c 'echo lab: on its CPU > /dev/kmsg; exec poweroff -n -f'"}
 
 
 def sensible(how, user, **_):
     """One that spins may end before the next kernel is up, or not."""
-    return how != "kexec" or user != "spin"
+    return how != "kexec" or user not in ("spin", "beside")
 
 
 def scenario(guest, abi, how, user):
     guest.run("/lab/supplicant start")
+    if user == "beside":    # not yet
+        guest.run("taskset -p 1 $$")
     if user == "load":      # for a supplicant that takes no request any longer
         guest.run("kill -STOP $(cat /run/tee-supplicant.pid)")
     if user == "xtest":
@@ -29,7 +36,11 @@ def scenario(guest, abi, how, user):
     else:
         guest.run(f"/lab/client {CLIENTS[user]}; sleep 1")
     if how == "poweroff":
-        guest.figure("poweroff", guest.off(), "s")
+        guest.figure("poweroff", guest.off(command=OFF.get(user, "poweroff -f")), "s")
+        took = guest.shutdown(r"lab: on its CPU" if user == "beside" else None)
+        guest.must(took < 2, f"the shutdown took {took:.1f} s")
+        guest.must(user not in ("spin", "beside") or "did not finish within" in guest.text,
+                   "the client's call was at its end before the shutdown was")
     else:
         guest.figure("kexec", guest.kexec(), "s")
         after_kexec(guest, abi, user)
