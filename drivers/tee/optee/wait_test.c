@@ -370,6 +370,7 @@ static void supp_silent(struct kunit *test)
  * @ops:	its operations
  * @begun:	the owner has begun
  * @ended:	the owner has its memory
+ * @gone:	the owner does not use any of this any more
  * @finish:	lets the driver have its, too
  */
 struct taker {
@@ -377,6 +378,7 @@ struct taker {
 	struct optee_ops ops;
 	struct completion begun;
 	bool ended;
+	struct completion gone;
 	struct completion finish;
 };
 
@@ -387,6 +389,7 @@ static struct taker *taker(struct kunit *test,
 
 	KUNIT_ASSERT_NOT_NULL(test, taker);
 	init_completion(&taker->begun);
+	init_completion(&taker->gone);
 	init_completion(&taker->finish);
 	taker->ops.take_back = take_back;
 	taker->optee.ops = &taker->ops;
@@ -410,10 +413,12 @@ static int owner_fn(void *data)
 {
 	struct taker *taker = data;
 
-	guard(optee_take_back)(&taker->optee);
-	complete(&taker->begun);
-	msleep(50);
-	WRITE_ONCE(taker->ended, true);
+	scoped_guard(optee_take_back, &taker->optee) {
+		complete(&taker->begun);
+		msleep(50);
+		WRITE_ONCE(taker->ended, true);
+	}
+	complete(&taker->gone);
 
 	return 0;
 }
@@ -427,6 +432,8 @@ static void memory_under_way(struct kunit *test)
 	wait_for_completion(&t->begun);
 	optee_shutdown_common(&t->optee);
 	KUNIT_EXPECT_TRUE(test, READ_ONCE(t->ended));
+	wait_for_completion(&t->gone);
+	flush_work(&t->optee.take_back_work);
 }
 
 /* ... but not for a secure world that does not answer. */
