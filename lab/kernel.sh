@@ -7,7 +7,7 @@
 #
 # SRC is a kernel tree, ARCH is arm64 or x86_64, VARIANT is plain, debug, kcsan,
 # modules, order (with KVM, and lab/kernel/order.patch), sync (the same, and
-# IMA_INIT_LATE_SYNC), gcov or size. The objects go to SRC/.build-ARCH[-VARIANT]:
+# IMA_INIT_LATE_SYNC), psp, gcov or size. The objects go to SRC/.build-ARCH[-VARIANT]:
 # as a direct child of SRC, the compiler sees the same relative paths whatever
 # the tree is called, so that ccache serves the fork, the base and each topic
 # from one cache. The selftests go to kselftest/ there. Prints the path of the
@@ -44,9 +44,9 @@ gcov)	fragments+=("$top/lab/kernel/gcov.config")
 	options=(GCOV_PROFILE_confidential.o=y GCOV_PROFILE_confidential-mmio.o=y) ;;
 size)	fragments+=("$top/lab/kernel/size.config")
 	options=(KBUILD_BUILD_VERSION=1) ;;	# else it counts the builds
-kcsan|modules|order) fragments+=("$top/lab/kernel/$variant.config") ;;
+kcsan|modules|order|psp) fragments+=("$top/lab/kernel/$variant.config") ;;
 sync)	fragments+=("$top/lab/kernel/order.config" "$top/lab/kernel/sync.config") ;;
-*)	die "no such VARIANT: $variant (plain, debug, kcsan, modules, order, sync, gcov or size)" ;;
+*)	die "no such VARIANT: $variant (plain, debug, kcsan, modules, order, sync, psp, gcov or size)" ;;
 esac
 for f in "$@"; do
 	[ -e "$f" ] || f=$top/$f

@@ -8,8 +8,8 @@ A scenario is a Python file: its docstring says in one line what it shows, and
             scenario() takes; one test for each combination
     LIMIT   seconds after which the machine counts as hung
     MEMORY  of the machine; APPEND to its command line; VARIANT of the kernel
-            (plain, debug, kcsan, gcov, order, sync, or modules, which are
-            /boot/*.ko in the guest then); SUITE (check, soak for the long
+            (plain, debug, kcsan, gcov, order, sync, psp, or modules, which
+            are /boot/*.ko in the guest then); SUITE (check, soak for the long
             ones, measure, or without: see lab/without.py); TOPIC that it needs,
             if not just a kernel, a dict if that depends on the ABI;
             COMPARE = False if it says nothing on another tree, and does not run

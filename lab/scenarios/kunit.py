@@ -26,18 +26,23 @@ SUITES = [
 ]
 
 
-def scenario(guest, abi):
-    log = guest.dmesg()
+def report(guest, log):
+    """The lines of KTAP in the kernel's log; none of them may be "not ok"."""
     ktap = [re.sub(r"^\[ *[\d.]+\] (?:\[ *[CT]\d+\] )?", "", line) for line in log.splitlines()]
-    suites = {m[1] for line in ktap if (m := re.match(r"(?:not )?ok \d+ (\S+)", line))}
     bad = [line.strip() for line in ktap if line.strip().startswith("not ok")]
     guest.must(not bad, "; ".join(bad))
+    cases = [line for line in ktap if re.match(r"\s+ok \d+ ", line)]
+    skipped = [line for line in cases if "# SKIP" in line]
+    guest.figure("passed", len(cases) - len(skipped), "cases")
+    guest.figure("skipped", len(skipped), "cases")
+    return ktap
+
+
+def scenario(guest, abi):
+    log = guest.dmesg()
+    suites = {m[1] for line in report(guest, log) if (m := re.match(r"ok \d+ (\S+)", line))}
     missing = [suite for topic, where, suite in SUITES
                if topic in guest.setup.topics and abi in where and suite not in suites]
     guest.must(not missing, f"did not run: {', '.join(missing)}")
     if "confidential-devices" in guest.setup.topics:
         sequences.count(guest, log, 5)
-    cases = [line for line in ktap if re.match(r"\s+ok \d+ ", line)]
-    skipped = [line for line in cases if "# SKIP" in line]
-    guest.figure("passed", len(cases) - len(skipped), "cases")
-    guest.figure("skipped", len(skipped), "cases")
