@@ -315,11 +315,11 @@ class Guest:
         self.run(f"kexec -i {self.KEXEC[how]} {what} /boot/{image} --initrd=/sys/firmware/initrd "
                  f"--command-line=\"{line} {append}\"")
 
-    def kexec(self, how="load", image="kernel", append="", first=":"):
+    def kexec(self, how="load", image="kernel", append="", first=":", command="kexec -e -x"):
         """Load the next kernel, do what comes first, and start it; returns the
         round trip's seconds."""
         self._load("-l", how, image, append)
-        return self.reboot(first, "kexec -e -x")
+        return self.reboot(first, command)
 
     def crash(self, how="load"):
         """Load a crash kernel, panic, and come back in the crash kernel."""
@@ -336,12 +336,14 @@ class Guest:
                   f'"clock=$([ ! -x /lab/clock ] || /lab/clock)"; {command}')
 
     def shutdown(self, start=None):
-        """The seconds from the last command to go down, or from a line of the kernel's
-        log, to the kernel's last words."""
-        left = re.findall(rf"\[ *(\d+\.\d+)\] {start}" if start else r"@lab leaves up=(\S+)", self.text)
+        """The seconds from the last command to go down, or from the first line of the
+        kernel's log that shows start, to the kernel's last words."""
+        left = re.findall(r"@lab leaves up=(\S+)", self.text)[-1]
+        if start:
+            left = re.search(rf"\[ *(\d+\.\d+)\] {start}", self.text)[1]
         words = re.findall(r"\[ *(\d+\.\d+)\] (?:kexec_core: Starting new kernel|"
                            r"reboot: (?:Power down|Restarting system))", self.text)
-        return float(words[-1]) - float(left[-1])
+        return float(words[-1]) - float(left)
 
     def off(self, first=":", command="poweroff -f"):
         """Power off; returns the seconds until the machine is off."""

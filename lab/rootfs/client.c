@@ -10,7 +10,11 @@
  *   ask	waits for the supplicant to say that it has no such application
  *   wait	has a trusted application sleep for 24 days: its thread is suspended
  *   spin	has OP-TEE count to four thousand million
- *   yield	as spin, on CPU 1, and only when nobody else wants that CPU
+ *   yield	as spin, on CPU 1, a second one on CPU 0, and only when nobody else
+ *		wants that CPU
+ *   all	as yield, on both CPUs. At a line of input the machine goes down, by
+ *		kexec if that is in place of COUNT, and they want the CPUs as
+ *		anybody does
  *   busy	calls as fast as it can
  *   quit	as busy, with 64 sessions and the memory of hold, and gives back all
  *		of that when it is refused
@@ -29,12 +33,14 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/reboot.h>
 #include <unistd.h>
 
 #include <linux/tee.h>
 
 #define SIZE			65536
 #define SESSIONS		64
+#define CPUS			2	/* of the machine, for yield and all */
 #define PTA_CMD_MUTEX		7	/* value a: 1 to read; b: how many times */
 #define TA_CMD_WAIT		9	/* value a: ms */
 
@@ -157,19 +163,19 @@ static int busy(int fd, uint32_t session)
 	return rc;
 }
 
-static int yield(void)
+static int yield(int cpu)
 {
 	struct sched_param param = {};
 	cpu_set_t cpus;
 
 	CPU_ZERO(&cpus);
-	CPU_SET(1, &cpus);
+	CPU_SET(cpu, &cpus);
 	if (sched_setaffinity(0, sizeof(cpus), &cpus) || sched_setscheduler(0, SCHED_IDLE, &param))
 		return -errno;
 	return 0;
 }
 
-static int client(void)
+static int client(int number)
 {
 	int fd = open("/dev/tee0", O_RDWR);
 	uint32_t session;
@@ -194,8 +200,8 @@ static int client(void)
 		return rc;
 	if (!strcmp(mode, "busy") || !strcmp(mode, "quit"))
 		return busy(fd, session);
-	if (!strcmp(mode, "yield"))
-		rc = yield();
+	if (!strcmp(mode, "yield") || !strcmp(mode, "all"))
+		rc = yield((number + 1) % CPUS);
 	if (rc)
 		return rc;
 	ready();
@@ -204,32 +210,65 @@ static int client(void)
 	return invoke(fd, session, PTA_CMD_MUTEX, 1, UINT32_MAX);
 }
 
+static int go_down(const pid_t *pids, const char *how)
+{
+	struct sched_param param = { .sched_priority = 1 };
+
+	getchar();
+	switch (fork()) {
+	case -1:
+		perror("fork");
+		return 1;
+	case 0:		/* not before the kernel knows: it might take half a minute */
+		if (sched_setscheduler(0, SCHED_FIFO, &param))
+			perror("sched_setscheduler");
+		usleep(20000);
+		param.sched_priority = 0;
+		for (int i = 0; i < CPUS; i++)
+			if (sched_setscheduler(pids[i], SCHED_OTHER, &param))
+				perror("sched_setscheduler");
+		pause();
+		return 0;
+	}
+	reboot(strcmp(how, "kexec") ? RB_POWER_OFF : RB_KEXEC);
+	perror("reboot");
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	static const char *const modes[] = {
-		"hold", "load", "ask", "wait", "spin", "yield", "busy", "quit", NULL,
+		"hold", "load", "ask", "wait", "spin", "yield", "all", "busy", "quit", NULL,
 	};
 	const char *const *known;
 	int count = argc > 2 ? atoi(argv[2]) : 1;
+	pid_t pids[CPUS];
+	int number;
 
 	mode = argc > 1 ? argv[1] : "";
+	if (!strcmp(mode, "all"))
+		count = CPUS;
 	for (known = modes; *known && strcmp(mode, *known); known++)
 		;
 	if (count < 1 || !*known) {
-		fprintf(stderr, "usage: %s hold|load|ask|wait|spin|yield|busy|quit [COUNT]\n", argv[0]);
+		fprintf(stderr, "usage: %s hold|load|ask|wait|spin|yield|all|busy|quit [COUNT]\n", argv[0]);
 		return 2;
 	}
-	while (count--) {
-		switch (fork()) {
+	for (number = 0; number < count; number++) {
+		pid_t pid = fork();
+
+		if (number < CPUS)
+			pids[number] = pid;
+		switch (pid) {
 		case -1:
 			perror("fork");
 			return 1;
 		case 0:
-			say("ended with %#x", client());
+			say("ended with %#x", client(number));
 			/* What it holds stays open: it is alive, as user space is. */
 			pause();
 			return 0;
 		}
 	}
-	return 0;
+	return strcmp(mode, "all") ? 0 : go_down(pids, argc > 2 ? argv[2] : "");
 }

@@ -1,25 +1,37 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Poweroff and kexec do not wait for users of the TEE"""
+import threading
+
 MATRIX = {"abi": ["smc", "ffa"], "cpus": [2], "how": ["poweroff", "kexec"],
-          "user": ["hold", "load", "wait", "waits", "spin", "beside", "busy", "quit", "xtest"]}
+          "user": ["hold", "load", "wait", "waits", "spin", "beside", "all", "busy", "quit", "xtest"]}
 LIMIT = 120
-# Its alarm takes a thread of OP-TEE all the time: the clients are to have them all.
-APPEND = "initcall_blacklist=optee_rtc_driver_init"
 TOPIC = "optee-kexec"
 
 # See lab/rootfs/client.c. "waits" are as many as OP-TEE has threads, "beside" spins
-# on the CPU that shuts down.
+# on the CPU that shuts down, "all" spin on all CPUs.
 CLIENTS = {"hold": "hold", "load": "load", "wait": "wait", "waits": "wait 3",
            "spin": "spin", "beside": "yield", "busy": "busy", "quit": "quit 4"}
 
-# On the CPU of the one that spins, whose timer is off over SMC: until the kernel knows
-# that it goes down, all may take long there. So no sync(), and count from then on.
-OFF = {"beside": "taskset 2 sh -c 'echo lab: on its CPU > /dev/kmsg; exec poweroff -n -f'"}
+# On a CPU of one that spins, whose timer is off over SMC: until the kernel knows that
+# it goes down, all may take long there. So no sync(), and count from then on.
+OFF = {"poweroff": {"beside": "taskset 2 sh -c 'echo lab: on its CPU > /dev/kmsg; "
+                              "exec poweroff -n -f'",
+                    "all": "/lab/client all < /dev/console"},
+       "kexec": {"all": "/lab/client all kexec < /dev/console"}}
+FROM = {"beside": "lab: on its CPU", "all": r"\S+ \S+: shutdown"}
+SPIN = {"spin": "spin", "beside": "yield", "all": "all"}
 
 
-def sensible(how, user, **_):
-    """One that spins may end before the next kernel is up, or not."""
-    return how != "kexec" or user not in ("spin", "beside")
+def APPEND(user, **_):
+    # Its alarm takes a thread of OP-TEE all the time: the clients are to have them all.
+    return "initcall_blacklist=optee_rtc_driver_init" + \
+        (" initcall_debug" if user == "all" else "")      # says when devices are shut down
+
+
+def sensible(abi, how, user, **_):
+    """One that spins may end before the next kernel is up, or not. Not over SMC, where
+    none of them has a CPU any longer when there is one left."""
+    return how != "kexec" or user not in SPIN or (abi, user) == ("smc", "all")
 
 
 def scenario(guest, abi, how, user):
@@ -33,22 +45,30 @@ def scenario(guest, abi, how, user):
         # sleeps with a lock of OP-TEE held keeps it, as no kernel can take that back.
         guest.run("(while xtest -t regression 1004 && xtest -t regression 6001; do :; done "
                   "> /tmp/xtest.log 2>&1 &); sleep 2")
+    elif user == "all":     # by our clock: theirs stands still
+        threading.Timer(3, guest.send, [""]).start()
     else:
         guest.run(f"/lab/client {CLIENTS[user]}; sleep 1")
     if how == "poweroff":
-        guest.figure("poweroff", guest.off(command=OFF.get(user, "poweroff -f")), "s")
-        took = guest.shutdown(r"lab: on its CPU" if user == "beside" else None)
-        guest.must(took < 2, f"the shutdown took {took:.1f} s")
-        guest.must(user not in ("spin", "beside") or f"client {CLIENTS[user]}: ended" not in guest.text,
+        guest.figure("poweroff", guest.off(command=OFF[how].get(user, "poweroff -f")), "s")
+        not_long(guest, user)
+        guest.must(user not in SPIN or f"client {SPIN[user]}: ended" not in guest.text,
                    "the client's call was at its end before the shutdown was")
     else:
-        guest.figure("kexec", guest.kexec(), "s")
+        guest.figure("kexec", guest.kexec(command=OFF[how].get(user, "kexec -e -x")), "s")
+        if user == "all":
+            not_long(guest, user)
         after_kexec(guest, abi, user)
+
+
+def not_long(guest, user):
+    took = guest.shutdown(FROM.get(user))
+    guest.must(took < (0.9 if user == "all" else 2), f"the shutdown took {took:.1f} s")
 
 
 def after_kexec(guest, abi, user):
     """The next kernel has a TEE, or says why it cannot have one."""
-    if user == "wait" and abi == "smc" or user == "waits":
+    if user in ("wait", "all") and abi == "smc" or user == "waits":
         words = {"smc": "a thread of an earlier kernel is suspended",
                  "ffa": "All threads in secure world are in use, and not by this kernel"}[abi]
         guest.must(words in guest.dmesg(), f"the next kernel does not say: {words}")
