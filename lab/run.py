@@ -63,7 +63,8 @@ DEFAULTS = {"LIMIT": 60, "MEMORY": "2G", "APPEND": "", "VARIANT": "plain", "SUIT
 # there then costs a search through all that was translated of the page, and the third
 # kexec takes five times as long as the first. It forgets them when its buffer for
 # translated code is full, so that is small: MiB, by measurement.
-TCG = ["-accel", "tcg,thread=multi,tb-size=32"]
+# One thread a CPU is its default, but where instructions are counted.
+TCG = ["-accel", "tcg,tb-size=32"]
 
 
 @dataclasses.dataclass
