@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """IMA finds the TPM behind FF-A, and what it measured is in the TPM, also after kexecs"""
+import base64
 import hashlib
 import re
 
@@ -53,6 +54,13 @@ def agree(guest, hash):
     guest.must(expected in said, f"evmctl ima_boot_aggregate says {said}, not {expected}")
 
 
+def reservations(guest):
+    """How many the flat device tree has."""
+    fdt = base64.b64decode(guest.run("base64 /sys/firmware/fdt"))
+    start = int.from_bytes(fdt[16:20], "big")
+    return next(n for n in range(len(fdt)) if not any(fdt[start + 16 * n:start + 16 * (n + 1)]))
+
+
 LIST = "/sys/kernel/security/ima/%s_runtime_measurements"
 # As evmctl wants it: it would start another tool for each single PCR.
 READ = "pcrs() { tpm2_pcrread -T device:/dev/tpmrm0 $1 | sed -n " \
@@ -69,6 +77,7 @@ def scenario(guest, hash, kexecs=5):
         guest.figure("kexec", guest.kexec("file"), "s")
         found(guest)
         agree(guest, hash)
+        guest.must(reservations(guest) == 1, "more than the initrd is reserved for the kernel after this one")
     # The other way hands no list on, so PCR 10 is not what the next one has. Nor does
     # it hand on the list before, where it was: that memory is anybody's.
     guest.kexec("load")
