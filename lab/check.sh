@@ -38,13 +38,27 @@ verify() {
 	fi
 }
 
+# What style.sh has said, and will say until it ends.
+styled() {
+	tail -q -n +1 -f --pid="$style" "$log.style"
+	return "$(cat "$log.style.status")"
+}
+
+# It compiles, and has work for one CPU; the tests of the scripts wait most of the
+# time. So they run at once. In a group of its own: see main.sh.
+rm -f "$log.style.status"
+# shellcheck disable=SC2016 # it is the inner shell that expands
+setsid bash -c '"$@"; echo $? > "$0"' "$log.style.status" lab/style.sh "$src" > "$log.style" 2>&1 &
+style=$!
+trap 'kill -- "-$style" 2> /dev/null; rm -f "$log.style" "$log.style.status"' EXIT
+
 {
 	echo "KTAP version 1"
 	echo "1..5"
-	stage style lab/style.sh "$src"
 	stage lab lab/test.py
 	stage series series/test.py
 	stage tree verify
+	stage style styled
 	stage scenarios lab/run.py --src "$src" "$@"
 	exit "$status"
 } | tee "$log.part"

@@ -27,6 +27,7 @@ case ${ABI:-} in ''|ffa|smc) ;; *) usage "no such ABI: $ABI (ffa or smc)" ;; esa
 # At the end, whatever it is: how long it took, also kept with the results.
 took() {
 	local status=$? s=$(($(date +%s) - start))
+	[ -z "${firmware:-}" ] || { kill -- "-$firmware" && wait "$firmware"; } 2> /dev/null
 	mkdir -p build/results
 	echo "$s" > "build/results/$target.seconds"
 	printf '  %-9s %-46s %4d s\n' TOOK "make $target" $s >&2
@@ -42,6 +43,21 @@ series() {
 tree() {
 	series assemble --topics "${1-$TOPICS}"
 	src=$(series status | sed -n 's/^src=//p')
+}
+
+# The same, and the firmware of an ABI meanwhile: neither has work for two CPUs all
+# the time. In a group of its own, since nothing that bash starts in the background
+# hears of Ctrl-C. What it says is shown when its turn has come.
+tree_and_firmware() {
+	[ "$1" != x86_64 ] || { tree; return; }
+	mkdir -p build
+	setsid lab/firmware.sh "$1" > build/firmware.log 2>&1 &
+	firmware=$!
+	tree
+	[ ! -d "/proc/$firmware" ] || echo "  FIRMWARE  $1: being built meanwhile, waiting" >&2
+	wait "$firmware" || { cat build/firmware.log >&2; firmware=; return 1; }
+	cat build/firmware.log >&2
+	firmware=
 }
 
 base_tree() {
@@ -140,7 +156,7 @@ case $target in
 boot)
 	one_abi
 	lab/deps.sh 12
-	tree
+	tree_and_firmware "$abi"
 	test=boot-$abi-2cpu
 	needs "$src" --only "$test"
 	lab/run.py --src "$src" --only "$test" > build/boot.ktap || true

@@ -311,6 +311,29 @@ def ctrl_c_in_the_firmware_and_again(lab):
 
 
 @test
+def the_firmware_is_built_while_the_tree_is_assembled(lab):
+    lab.tool("dpkg-query", 'echo "install ok installed"\n')
+    lab.write("lab/firmware.sh", '#!/bin/sh\necho "no OP-TEE"; echo $$ > "$HERE/firmware.new"\n'
+              'mv "$HERE/firmware.new" "$HERE/firmware"\n[ ! -e "$HERE/slow" ] || sleep 60\nexit 1\n', 0o755)
+    lab.write("series/tree.py", '#!/bin/sh\n[ "$1" = assemble ] || exit 0\n'
+              'for i in $(seq 100); do [ ! -e "$HERE/firmware" ] || exec echo assembled; sleep 0.1; done\n'
+              'echo "no firmware yet"; exit 1\n', 0o755)
+    lab.write("lab/kernel.sh", '#!/bin/sh\ntouch "$HERE/built"\n', 0o755)
+    out = lab.run("make", "boot", status=2)
+    has(out, "assembled", "no OP-TEE")
+    assert not (lab.dir / "built").exists()
+    (lab.dir / "firmware").unlink()
+    lab.write("slow", "")
+    job = lab.start("make", "boot")
+    lab.wait_for("firmware")
+    os.killpg(job.pid, signal.SIGINT)
+    job.communicate(timeout=20)
+    assert job.returncode != 0
+    pid = (lab.dir / "firmware").read_text().strip()
+    assert not pathlib.Path(f"/proc/{pid}").exists(), "the firmware is built on after Ctrl-C"
+
+
+@test
 def a_full_disk_in_the_firmware(lab):
     lab.firmware()
     lab.write("full", "")

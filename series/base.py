@@ -192,40 +192,45 @@ def import_blobs(deb, path, step):
         ["git", f"--git-dir={path}", "fast-import", "--quiet", "--depth=0", "--done",
          f"--export-marks={path}/marks.{n}"], stdin=subprocess.PIPE, env=environment(),
         bufsize=1 << 20) for n in range(min(os.cpu_count() or 1, 4))]
-    inner = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE)
+    # The tarball in the package. Python's own reader of xz would take twice as long.
+    unpackers = [subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE)]
+    for command in (["tar", "-xO", "--wildcards", "*/linux-source-*.tar.xz"], ["xz", "-dcT0"]):
+        before = unpackers[-1].stdout
+        unpackers.append(subprocess.Popen(command, stdin=before, stdout=subprocess.PIPE))
+        before.close()
     files = []
     try:
-        with tarfile.open(fileobj=inner.stdout, mode="r|") as outer:
-            source = next((m for m in outer if re.search(r"/linux-source-[\d.]+\.tar\.xz$", m.name)),
-                          None)
-            if not source:
-                raise Failure(f"{deb} has no linux-source-*.tar.xz; is series/base right?")
-            with tarfile.open(fileobj=outer.extractfile(source), mode="r|xz",
-                              bufsize=1 << 18) as tar:
-                for member in tar:
-                    tar.members = []
-                    if member.isdir():
-                        continue
-                    mode = "120000" if member.issym() else \
-                        "100755" if member.mode & 0o100 else "100644"
-                    data = member.linkname.encode() if member.issym() else \
-                        tar.extractfile(member).read()
-                    files.append((member.name.split("/", 1)[1], mode))
-                    pipe = workers[len(files) % len(workers)].stdin
-                    pipe.write(b"blob\nmark :%d\ndata %d\n" % (len(files), len(data)))
-                    pipe.write(data)
-                    pipe.write(b"\n")
-                    step.live(f"base: {len(files)} files")
+        with tarfile.open(fileobj=unpackers[-1].stdout, mode="r|") as tar:
+            for member in tar:
+                tar.members = []
+                if member.isdir():
+                    continue
+                mode = "120000" if member.issym() else \
+                    "100755" if member.mode & 0o100 else "100644"
+                data = member.linkname.encode() if member.issym() else \
+                    tar.extractfile(member).read()
+                files.append((member.name.split("/", 1)[1], mode))
+                pipe = workers[len(files) % len(workers)].stdin
+                pipe.write(b"blob\nmark :%d\ndata %d\n" % (len(files), len(data)))
+                pipe.write(data)
+                pipe.write(b"\n")
+                step.live(f"base: {len(files)} files")
+        while unpackers[-1].stdout.read(1 << 16):
+            pass
+        for child in unpackers:
+            if child.wait():
+                raise tarfile.TarError(f"{child.args[0]} failed")
         for worker in workers:
             worker.stdin.write(b"done\n")
             worker.stdin.close()
         if any([worker.wait() for worker in workers]):
             raise GitError(["git", "fast-import"], "see above")
     except (tarfile.TarError, EOFError, OSError) as err:
-        raise Failure(f"{deb} cannot be unpacked ({err}); make room if the disk is full, "
-                      "else delete that file; then run again") from err
+        raise Failure(f"{deb} cannot be unpacked ({err}, see above); make room if the disk is "
+                      "full. If it has no linux-source-*.tar.xz, series/base names the wrong "
+                      "package. Else delete that file; then run again") from err
     finally:
-        for child in (inner, *workers):
+        for child in (*unpackers, *workers):
             child.kill()
             child.wait()
     blobs = {}

@@ -101,8 +101,8 @@ class Lab:
     def read(self, path):
         return (self.root / path).read_text()
 
-    def publish(self, version, files=None):
-        """Put a package into the archive."""
+    def publish(self, version, files=None, tarball="linux-source-7.3.tar.xz", cut=None):
+        """Put a package into the archive, with as many bytes of its tarball."""
         build = self.dir / "deb"
         src = build / "src/linux-source-7.3"
         for path, text in {**KERNEL, **(files or {})}.items():
@@ -116,8 +116,9 @@ class Lab:
         (deb / "DEBIAN/control").write_text(
             f"Package: linux-source-7.3\nVersion: {version}\nArchitecture: all\n"
             "Maintainer: x <x@x.org>\nDescription: x\n")
-        run(["tar", "-C", build / "src", "-cJf", deb / "usr/src/linux-source-7.3.tar.xz",
-             "linux-source-7.3"])
+        run(["tar", "-C", build / "src", "-cJf", deb / "usr/src" / tarball, "linux-source-7.3"])
+        if cut:
+            os.truncate(deb / "usr/src" / tarball, cut)
         file = self.archive / f"linux-source-7.3={version}.deb"
         run(["dpkg-deb", "--root-owner-group", "-b", deb, file])
         shutil.rmtree(build)
@@ -665,6 +666,18 @@ def truncated_download(lab):
     (got / "linux-source-7.3_7.3.4-1_all.deb").write_bytes(b"half of it")
     has(lab.tree("assemble"), "truncated or damaged", "fetching it again")
     assert lab.status()["recorded"] == "yes"
+
+
+@test
+def a_package_that_cannot_be_unpacked(lab):
+    without_cache(lab)
+    for version, what, words in (("7.3.5-1", {"cut": 200}, ["xz: ", "cannot be unpacked"]),
+                                 ("7.3.6-1", {"tarball": "linux.tar.xz"},
+                                  ["Not found in archive", "series/base names the wrong package"])):
+        lab.publish(version, **what)
+        lab.pin(version)
+        has(lab.tree("assemble", status=1), *words)
+        assert not lab.parts() and not lab.linux.exists()
 
 
 @test
