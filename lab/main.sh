@@ -24,10 +24,18 @@ case ${ABI:-} in ''|ffa|smc) ;; *) usage "no such ABI: $ABI (ffa or smc)" ;; esa
 [ "${ARCH:-}" != x86_64 ] || [ -z "${ABI:-}" ] ||
 	usage "ABI=$ABI is for ARCH=arm64; x86_64 has no secure world here"
 
+# Nothing goes on in the background when this ends.
+leave() {
+	[ -z "${ahead:-}" ] || { kill -- "-$ahead" && wait "$ahead"; } 2> /dev/null || :
+	rm -f "$ahead_log"
+}
+ahead_log=build/ahead.$$.log
+trap leave EXIT
+
 # At the end, whatever it is: how long it took, also kept with the results.
 took() {
 	local status=$? s=$(($(date +%s) - start))
-	[ -z "${firmware:-}" ] || { kill -- "-$firmware" && wait "$firmware"; } 2> /dev/null
+	leave
 	mkdir -p build/results
 	echo "$s" > "build/results/$target.seconds"
 	printf '  %-9s %-46s %4d s\n' TOOK "make $target" $s >&2
@@ -45,38 +53,49 @@ tree() {
 	src=$(series status | sed -n 's/^src=//p')
 }
 
-# The same, and the firmware of an ABI meanwhile: neither has work for two CPUs all
-# the time. In a group of its own, since nothing that bash starts in the background
-# hears of Ctrl-C. What it says is shown when its turn has come.
-tree_and_firmware() {
-	[ "$1" != x86_64 ] || { tree; return; }
-	mkdir -p build
-	setsid lab/firmware.sh "$1" > build/firmware.log 2>&1 &
-	firmware=$!
-	tree
-	[ ! -d "/proc/$firmware" ] || echo "  FIRMWARE  $1: being built meanwhile, waiting" >&2
-	wait "$firmware" || { cat build/firmware.log >&2; firmware=; return 1; }
-	cat build/firmware.log >&2
-	firmware=
-}
-
 base_tree() {
 	series worktree base base build/base
 	base=$PWD/build/base
 }
 
-# needs SRC TREE ARGS...: build what the tests that these arguments select need.
+# go_ahead ARGS...: begin with what needs no kernel tree, the firmware and the root
+# file systems of the tests that these arguments select, in the background: fetching
+# and assembling leave CPUs idle. In a group of its own, since nothing that bash
+# starts in the background hears of Ctrl-C. What it says is shown by catch_up.
+go_ahead() {
+	[ -z "${ahead:-}" ] || return 0
+	mkdir -p build
+	# shellcheck disable=SC2016 # it is the inner shell that expands
+	setsid bash -c 'while read -r kind name _; do
+			[ "$kind" = kernel ] || "lab/$kind.sh" "$name" || exit
+		done' < <(lab/run.py --src . --needs "$@") > "$ahead_log" 2>&1 &
+	ahead=$!
+}
+
+catch_up() {
+	local status=0
+	[ -n "${ahead:-}" ] || return 0
+	[ ! -d "/proc/$ahead" ] || echo "  WAITING   for firmware and root file systems ($ahead_log)" >&2
+	wait "$ahead" || status=$?
+	ahead=
+	cat "$ahead_log" >&2
+	rm "$ahead_log"
+	return $status
+}
+
+# needs SRC ARGS...: build what the tests that these arguments select need.
 needs() {
 	local from=$1 kind a b fragments=()
 	shift
 	read -ra fragments <<< "${FRAGMENTS:-}"
+	go_ahead "$@"
 	while read -r kind a b; do
-		case $kind in
-		kernel)	lab/kernel.sh "$from" "$a" "$b" "${fragments[@]}" > /dev/null || return 1 ;;
-		firmware) lab/firmware.sh "$a" || return 1 ;;
-		rootfs)	lab/rootfs.sh "$a" || return 1 ;;
-		esac
+		[ "$kind" = kernel ] || continue
+		# If that has failed, it is better known now than after a kernel.
+		[ -d "/proc/$ahead" ] || catch_up || return 1
+		lab/kernel.sh "$from" "$a" "$b" "${fragments[@]}" > /dev/null || return 1
 	done < <(lab/run.py --src "$from" --needs "$@")
+	catch_up
 }
 
 # Build build/bisect with the series' options on or off, and boot every kernel:
@@ -156,8 +175,9 @@ case $target in
 boot)
 	one_abi
 	lab/deps.sh 12
-	tree_and_firmware "$abi"
 	test=boot-$abi-2cpu
+	go_ahead --only "$test"
+	tree
 	needs "$src" --only "$test"
 	lab/run.py --src "$src" --only "$test" > build/boot.ktap || true
 	series status |
@@ -192,6 +212,7 @@ check)
 		needs "$src" "${selection[@]}" --suite check,soak,measure
 		lab/run.py --src "$src" "${selection[@]}" --suite check,soak,measure
 	else
+		go_ahead "${selection[@]}"
 		tree
 		needs "$src" "${selection[@]}"
 		lab/check.sh "$src" "${selection[@]}"
@@ -299,7 +320,7 @@ defconfig|menuconfig)
 	     KCONFIG_CONFIG="$PWD/.config" "$target"
 	;;
 clean)
-	rm -rf build/results build/kconfig build/firmware build/rootfs ./*.part
+	rm -rf build/results build/kconfig build/firmware build/rootfs build/ahead.*.log ./*.part
 	for dir in {linux,build/*}/.build-* {linux,build/*}/.order; do
 		[ ! -d "$dir" ] || rm -rf "$dir"
 	done
