@@ -99,7 +99,8 @@ VISIBLE_IF_KUNIT bool device_cc_shutting_down(void)
  * workqueue, once the caller has released the device lock.
  *
  * User space gets a change uevent with CC_ACCEPTED=1 when the state changes.
- * To accept a device again that is accepted already changes nothing.
+ * To accept a device again that is accepted already changes nothing. After an
+ * error call device_cc_reject(): it forgets what was prepared for an acceptance.
  *
  * Context: Process context, may sleep. The caller holds the device lock of
  *	    @dev, and not cpu_hotplug_lock.
@@ -189,8 +190,9 @@ int device_cc_reject(struct device *dev)
  * A driver that wants to operate its device inside of the trust boundary only
  * does what is needed to get the device verified, calls this, and returns the
  * error. It is probed again when the device is accepted, also if this probe
- * came from the driver's bind attribute. Until then the device is listed in
- * debugfs' devices_deferred, with "TEE acceptance pending" as the reason.
+ * came from the driver's bind attribute, where the bus has drivers_autoprobe on.
+ * Until then the device is listed in debugfs' devices_deferred, with "TEE
+ * acceptance pending" as the reason.
  *
  * Context: The driver's probe, with the device lock held by the driver core.
  * Return: 0 if @dev is accepted, and stays so until the driver is unbound.

@@ -16,11 +16,12 @@
  *   its @shutdown operation, and they are given a limited time;
  * - the driver takes back what the secure world holds.
  *
- * What gives something back (closing a session or a context, freeing shared
- * memory) is never refused, neither during nor after the shutdown. Nothing in here
- * waits for it after the shutdown has begun, though. It may meet the driver while
- * that is taking back the same, and has to be waited for by that, or memory that
- * neither finds any more may be with the secure world when another kernel runs.
+ * What gives something back (closing a context, freeing shared memory, closing a
+ * session but by the ioctl) is never refused, neither during nor after the
+ * shutdown. Nothing in here waits for it after the shutdown has begun, though. It
+ * may meet the driver while that is taking back the same, and has to be waited for
+ * by that, or memory that neither finds any more may be with the secure world when
+ * another kernel runs.
  */
 
 #include <asm/barrier.h>

@@ -4,7 +4,8 @@ import hashlib
 import re
 
 MATRIX = {"abi": ["ffa"],
-          "tpm": ["absent", "version", "refuses", "stuck", "busy", "slow", "late", "carried"]}
+          "tpm": ["absent", "version", "refuses", "stuck", "busy", "slow", "late", "carried", "trimmed",
+                  "forged"]}
 TOPIC = "ffa-ima"
 TPM = ACPI = True
 SELFTEST = "ima/test_tpm.sh"
@@ -23,6 +24,10 @@ CASES = {
     "late": ({"busy": 1}, "TPM service unusable: interface version not to be had: -16", "none"),
     # The same, and the TPM is there for the next kernel.
     "carried": ({"busy": 1}, "TPM service unusable: interface version not to be had: -16", "none"),
+    # The same, and user space has taken out of the list all that tells so.
+    "trimmed": ({"busy": 1}, "TPM service unusable: interface version not to be had: -16", "none"),
+    # There is a TPM, and a user who would have it otherwise.
+    "forged": ({}, "", "anchored"),
 }
 
 
@@ -32,7 +37,8 @@ def CRB(tpm, **_):
 
 def APPEND(tpm, **_):
     return ("ima_policy=tcb initcall_blacklist=optee_core_init" +
-            (" tpm_crb_ffa.busy_timeout_ms=0" if tpm in ("late", "carried") else ""))
+            (" tpm_crb_ffa.busy_timeout_ms=0" if tpm in ("late", "carried", "trimmed") else "") +
+            (" rootfstype=ramfs" if tpm == "forged" else ""))     # what is read of tmpfs is not measured
 
 
 def scenario(guest, tpm):
@@ -47,8 +53,10 @@ def scenario(guest, tpm):
     check(guest, state)
     if tpm == "late":
         late(guest)
-    if tpm in ("late", "carried"):
-        carried(guest)
+    if tpm in ("late", "carried", "trimmed"):
+        carried(guest, tpm == "trimmed")
+    if tpm == "forged":
+        forged(guest)
 
 
 def check(guest, state):
@@ -69,14 +77,36 @@ def late(guest):
     guest.must(pcr == expected, f"PCR 10 is {pcr}, not that of a violation: {expected}")
 
 
-def carried(guest):
+def names(guest):
+    """Of the entries of the list."""
+    return guest.run("cut -d ' ' -f 5 /sys/kernel/security/ima/ascii_runtime_measurements").splitlines()
+
+
+def carried(guest, trimmed):
     """The next kernel has the TPM in time, and a list of measurements that the TPM has not."""
-    for _ in range(2):
+    for kexecs in (1, 2):
+        if trimmed:
+            guest.run(f"echo {len(names(guest))} > /sys/kernel/security/ima/binary_runtime_measurements")
+            guest.must(not names(guest), "user space could not empty the list")
         guest.kexec("file")
         log = guest.dmesg()
         guest.must("ima: No TPM chip found" not in log, "IMA does without a TPM after kexec")
         guest.must("tpm0 was not there for a kernel before this one" in log,
                    "IMA does not say what kexec has carried over")
         check(guest, "missed")
-        names = guest.run("cut -d ' ' -f 5 /sys/kernel/security/ima/ascii_runtime_measurements").splitlines()
-        guest.must(names.count("tpm_missed") == 1, f"the list has {names.count('tpm_missed')} tpm_missed")
+        for name, count in (("tpm/missed", 1), ("tpm/none", 1 if trimmed else kexecs)):
+            found = names(guest).count(name)
+            guest.must(found == count, f"the list has {found} {name}, not {count}")
+
+
+def forged(guest):
+    """Files that look like entries of IMA's own: their path is too long to be measured by it."""
+    mine = ["boot_aggregate", "tpm_none", "tpm_missed"]
+    # One that somebody may write to is a violation, with zeros for a digest.
+    guest.run(f"""half=$(printf '%0200d/' $(seq 15)); mkdir -p /deep/$half && cd /deep/$half && mkdir -p $half
+for file in {' '.join(mine)}; do file=$half$file; echo > $file; exec 3<> $file; cat $file > /dev/null; exec 3>&-; done
+cd /""")
+    zeros = guest.run("awk '$4 ~ /:0*$/ { print $5 }' /sys/kernel/security/ima/ascii_runtime_measurements")
+    guest.must(zeros.split() == mine, f"the list has zeros for {zeros.split()}, not for {mine}")
+    guest.kexec("file")
+    check(guest, "anchored")

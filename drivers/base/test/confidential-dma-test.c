@@ -7,9 +7,11 @@
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
 
+#include <linux/delay.h>
 #include <linux/device.h>
 #include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
+#include <linux/irq_work.h>
 #include <linux/slab.h>
 #include <linux/swiotlb.h>
 
@@ -70,6 +72,37 @@ static void ccd_outside_of_a_guest(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, cc_test_accept(dev), 0);
 	KUNIT_EXPECT_FALSE(test, force_dma_unencrypted(dev));
 	KUNIT_EXPECT_EQ(test, dma_get_required_mask(dev), mask);
+}
+
+struct ccd_irq {
+	struct irq_work work;
+	bool ran, guest;
+};
+
+static void ccd_in_irq(struct irq_work *work)
+{
+	struct ccd_irq *irq = container_of(work, struct ccd_irq, work);
+
+	irq->guest = device_cc_guest(false);
+	irq->ran = true;
+}
+
+/* What interrupts a test maps for other devices, in no guest */
+static void ccd_not_in_interrupts(struct kunit *test)
+{
+	struct ccd_irq irq = { .work = IRQ_WORK_INIT_HARD(ccd_in_irq) };
+
+	cc_test_guest(test, true);
+	KUNIT_EXPECT_TRUE(test, device_cc_guest(false));
+	/* It is to interrupt this task, and no other one */
+	scoped_guard(preempt) {
+		irq_work_queue(&irq.work);
+		for (int i = 0; i < 1000 && !READ_ONCE(irq.ran); i++)
+			udelay(1);
+	}
+	irq_work_sync(&irq.work);
+	KUNIT_EXPECT_TRUE(test, irq.ran);
+	KUNIT_EXPECT_FALSE(test, irq.guest);
 }
 
 static void ccd_private_while_accepted(struct kunit *test)
@@ -303,6 +336,7 @@ static void ccd_leaked_mapping(struct kunit *test)
 
 static struct kunit_case ccd_cases[] = {
 	KUNIT_CASE(ccd_outside_of_a_guest),
+	KUNIT_CASE(ccd_not_in_interrupts),
 	KUNIT_CASE(ccd_private_while_accepted),
 	KUNIT_CASE(ccd_others_are_not),
 	KUNIT_CASE(ccd_streaming),

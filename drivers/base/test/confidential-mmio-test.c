@@ -189,6 +189,27 @@ static void ccr_marks_go(struct kunit *test)
 	put_device(other);
 }
 
+/* What a mark was in is elsewhere: nothing is known of either place */
+static void ccr_moved(struct kunit *test)
+{
+	struct ccr_ctx *ctx = test->priv;
+	struct resource *bar = &ctx->bar;
+	resource_size_t start = bar->start;
+
+	KUNIT_ASSERT_EQ(test, ccr_mark(ctx->dev, bar, 0, 2), 0);
+	KUNIT_ASSERT_EQ(test, release_resource(bar), 0);
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 0, 2), REGION_DISJOINT);
+
+	bar->start += CCR_SIZE;
+	bar->end += CCR_SIZE;
+	KUNIT_ASSERT_EQ(test, request_resource(&iomem_resource, bar), 0);
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 0, 2), REGION_DISJOINT);
+	KUNIT_EXPECT_EQ(test, iomem_encrypted(start, PAGE_SIZE), REGION_DISJOINT);
+
+	KUNIT_EXPECT_EQ(test, cc_test_reject(ctx->dev), 0);
+	KUNIT_EXPECT_NULL(test, bar->child);
+}
+
 static void ccr_requested(struct kunit *test)
 {
 	struct ccr_ctx *ctx = test->priv;
@@ -318,6 +339,40 @@ static void ccr_pci_user_space(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, cc_test_reject(ctx->dev), 0);
 	KUNIT_EXPECT_GT(test, ccr_pci_maps(test, file, 0, 16), 0);
+}
+#endif
+
+#ifdef CONFIG_PCI
+static void ccr_pci_release(struct device *dev)
+{
+	kfree(to_pci_dev(dev));
+}
+
+static void ccr_pci_resize(struct kunit *test)
+{
+	struct pci_host_bridge *bridge = kunit_kzalloc(test, sizeof(*bridge), GFP_KERNEL);
+	struct pci_bus *bus = kunit_kzalloc(test, sizeof(*bus), GFP_KERNEL);
+	struct pci_dev *pdev;
+
+	KUNIT_ASSERT_NOT_NULL(test, bridge);
+	KUNIT_ASSERT_NOT_NULL(test, bus);
+	pdev = kzalloc_obj(*pdev);
+	KUNIT_ASSERT_NOT_NULL(test, pdev);
+	/* With a host bridge that has the last word on all that is not accepted */
+	bridge->preserve_config = 1;
+	bus->bridge = &bridge->dev;
+	pdev->bus = bus;
+	pdev->dev.release = ccr_pci_release;
+	device_initialize(&pdev->dev);
+	dev_set_name(&pdev->dev, "confidential-pci");
+
+	KUNIT_EXPECT_EQ(test, device_add(&pdev->dev), 0);
+	KUNIT_EXPECT_NE(test, pci_resize_resource(pdev, 0, 0, 0), -EBUSY);
+	KUNIT_EXPECT_EQ(test, cc_test_accept(&pdev->dev), 0);
+	KUNIT_EXPECT_EQ(test, pci_resize_resource(pdev, 0, 0, 0), -EBUSY);
+	KUNIT_EXPECT_EQ(test, cc_test_reject(&pdev->dev), 0);
+	KUNIT_EXPECT_NE(test, pci_resize_resource(pdev, 0, 0, 0), -EBUSY);
+	cc_test_drop(&pdev->dev);
 }
 #endif
 
@@ -467,10 +522,14 @@ static struct kunit_case ccr_cases[] = {
 	KUNIT_CASE(ccr_contract),
 	KUNIT_CASE(ccr_look_up),
 	KUNIT_CASE(ccr_marks_go),
+	KUNIT_CASE(ccr_moved),
 	KUNIT_CASE(ccr_requested),
 	KUNIT_CASE(ccr_user_space),
 #if defined(CONFIG_PCI) && defined(ARCH_GENERIC_PCI_MMAP_RESOURCE)
 	KUNIT_CASE(ccr_pci_user_space),
+#endif
+#ifdef CONFIG_PCI
+	KUNIT_CASE(ccr_pci_resize),
 #endif
 	KUNIT_CASE(ccr_ioremap),
 	KUNIT_CASE(ccr_ioremap_race),

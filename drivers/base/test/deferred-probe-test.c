@@ -139,16 +139,18 @@ static void settle_after_async(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, READ_ONCE(a->bound));
 }
 
-/* What cannot be probed is tried once a call, and is not waited for. */
+/* What cannot be probed is tried with each call, and is not waited for. */
 static void settle_leaves(struct kunit *test)
 {
 	struct settle_device *d = settle_add(test, 0, &settle_driver);
 	int probes = READ_ONCE(d->probes);
 
 	driver_deferred_probe_settle();
-	KUNIT_EXPECT_EQ(test, READ_ONCE(d->probes), probes + 1);
+	/* More than once where somebody else's device was bound meanwhile */
+	KUNIT_EXPECT_GT(test, READ_ONCE(d->probes), probes);
+	probes = READ_ONCE(d->probes);
 	driver_deferred_probe_settle();
-	KUNIT_EXPECT_EQ(test, READ_ONCE(d->probes), probes + 2);
+	KUNIT_EXPECT_GT(test, READ_ONCE(d->probes), probes);
 	KUNIT_EXPECT_FALSE(test, READ_ONCE(d->bound));
 
 	WRITE_ONCE(d->ready, true);

@@ -15,6 +15,8 @@
 
 #include <kunit/test-bug.h>
 
+#include <linux/preempt.h>
+
 bool device_cc_guest_stub(bool guest);
 
 /**
@@ -22,11 +24,12 @@ bool device_cc_guest_stub(bool guest);
  * @guest: what the platform says
  *
  * Context: Any.
- * Return: @guest, or what a KUnit test says that runs in the current task.
+ * Return: @guest, or what a KUnit test says that runs in the current task. An
+ *	   interrupt of that task is about other devices.
  */
 static inline bool device_cc_guest(bool guest)
 {
-	return kunit_get_current_test() ? device_cc_guest_stub(guest) : guest;
+	return kunit_get_current_test() && in_task() ? device_cc_guest_stub(guest) : guest;
 }
 
 #else

@@ -11,7 +11,13 @@
 
 #include "ima.h"
 
-static const char tpm_missed_name[] = "tpm_missed";
+/*
+ * What these entries say is not for users to say. No path of a file is like that,
+ * as those begin with a slash, nor is what ima_d_path() falls back to, a name that
+ * has none.
+ */
+static const char tpm_none_name[] = "tpm/none";
+static const char tpm_missed_name[] = "tpm/missed";
 
 enum ima_tpm_state {
 	IMA_TPM_UNDECIDED,	/* IMA has not been initialised, or is disabled */
@@ -70,26 +76,44 @@ static int ima_tpm_invalidate_pcr(struct tpm_chip *chip)
 	return tpm_pcr_extend(chip, CONFIG_IMA_MEASURE_PCR_IDX, digests);
 }
 
-/* The list says so too, for whoever gets nothing but the list. */
-static int ima_tpm_record_missed(void)
+/*
+ * An entry of ours, with a digest of zeros, which no measurement of a buffer has:
+ * their names can be anything (that of a keyring). SHA1's is for all templates.
+ */
+static int ima_tpm_record(const char *name, const char *violation)
 {
+	struct ima_max_digest_data hash = {
+		.hdr.algo = HASH_ALGO_SHA1,
+		.hdr.length = SHA1_DIGEST_SIZE,
+	};
+	struct ima_iint_cache iint = {
+		.ima_hash = container_of(&hash.hdr, struct ima_digest_data, hdr),
+	};
 	struct ima_event_data event_data = {
-		.filename = tpm_missed_name,
-		.violation = "TPM missed",
+		.iint = &iint,
+		.filename = name,
+		.violation = violation,
 	};
 	struct ima_template_entry *entry;
 	int rc;
 
-	atomic_long_inc(&ima_num_violations);
+	if (violation)
+		atomic_long_inc(&ima_num_violations);
 
 	rc = ima_alloc_init_template(&event_data, &entry, NULL);
 	if (rc < 0)
 		return rc;
-	rc = ima_store_template(entry, 1, NULL, tpm_missed_name,
+	rc = ima_store_template(entry, !!violation, NULL, name,
 				CONFIG_IMA_MEASURE_PCR_IDX);
 	if (rc < 0)
 		ima_free_template_entry(entry);
 	return rc;
+}
+
+/* The list says so too, for whoever gets nothing but the list. */
+static int ima_tpm_record_missed(void)
+{
+	return ima_tpm_record(tpm_missed_name, "TPM missed");
 }
 
 static void ima_tpm_missed(struct tpm_chip *chip)
@@ -131,8 +155,11 @@ static void ima_tpm_missed(struct tpm_chip *chip)
  */
 void ima_tpm_available(struct tpm_chip *chip)
 {
-	/* The TPM of a container or of a test is nobody's root of trust. */
-	if (chip->flags & TPM_CHIP_FLAG_VIRTUAL)
+	/*
+	 * The TPM of a container or of a test is nobody's root of trust, and one
+	 * whose firmware is to be upgraded takes no other commands.
+	 */
+	if (chip->flags & TPM_CHIP_FLAG_VIRTUAL || tpm_is_firmware_upgrade(chip))
 		return;
 
 	guard(mutex)(&ima_tpm_lock);
@@ -143,18 +170,40 @@ void ima_tpm_available(struct tpm_chip *chip)
 		ima_tpm_missed(chip);
 }
 
-/*
- * What an entry says of its kernel's TPM: IMA_TPM_UNDECIDED if nothing. Names of
- * files begin with a slash, and those of buffers have a digest.
+#ifdef CONFIG_IMA_KEXEC
+/**
+ * ima_tpm_hand_on() - tell the next kernel that the list is not anchored
+ *
+ * The boot_aggregate of zeros does so too, until user space takes it out.
+ *
+ * Context: Process context, may sleep. On the way to a kexec, before measuring
+ *	    ends.
  */
-static enum ima_tpm_state __init
-ima_tpm_entry(const struct ima_template_entry *entry)
+void ima_tpm_hand_on(void)
+{
+	int rc;
+
+	guard(mutex)(&ima_tpm_lock);
+
+	if (ima_tpm_state != IMA_TPM_NONE && ima_tpm_state != IMA_TPM_MISSED)
+		return;
+
+	rc = ima_tpm_record(tpm_none_name, NULL);
+	if (rc && rc != -EEXIST)	/* the one of a kexec that failed */
+		pr_err("the next kernel may not learn that this one's measurements are not anchored (%d)\n",
+		       rc);
+}
+#endif
+
+/* The name of an entry, and whether the digest of what it measured is zeros */
+static const char *__init
+ima_tpm_entry(const struct ima_template_entry *entry, bool *zeros)
 {
 	const struct ima_template_desc *desc = entry->template_desc;
 	const char *name = "";
-	bool zeros = false;
 	int i;
 
+	*zeros = false;
 	for (i = 0; i < desc->num_fields; i++) {
 		const struct ima_field_data *field = &entry->template_data[i];
 		const char *id = desc->fields[i]->field_id;
@@ -171,45 +220,46 @@ ima_tpm_entry(const struct ima_template_entry *entry)
 				     field->len);
 		else if (strcmp(id, "d"))
 			continue;
-		zeros = !memchr_inv(field->data + prefix, 0,
-				    field->len - prefix);
+		*zeros = !memchr_inv(field->data + prefix, 0,
+				     field->len - prefix);
 	}
-
-	if (!strcmp(name, tpm_missed_name) && zeros)
-		return IMA_TPM_MISSED;
-	if (!strcmp(name, boot_aggregate_name) ||
-	    !strcmp(name, boot_aggregate_late_name))
-		return zeros ? IMA_TPM_NONE : IMA_TPM_ANCHORED;
-	return IMA_TPM_UNDECIDED;
+	return name;
 }
 
 /**
  * ima_tpm_look_back() - see what kexec has carried over
  *
- * A kernel that had no TPM has left a boot_aggregate of zeros in the list, or
- * the record of a TPM that it missed. Zeros mean nothing where this kernel's
- * boot_aggregate, the last one, is zeros too: the TPM may have no bank for it.
+ * A kernel that had no TPM, or missed it, has left an entry that says so. One
+ * that does not know of such entries, and was the first, has left a
+ * boot_aggregate of zeros at the head of the list. Zeros mean nothing where this
+ * kernel's boot_aggregate, the last one, is zeros too: the TPM may have no bank
+ * for it. A boot_aggregate in between means nothing either: a file can have that
+ * name, for ima_d_path(), and zeros, if it is opened for direct I/O.
  *
  * Context: IMA's initcall, with this kernel's boot_aggregate in the list, before
  *	    user space can take entries out of it.
  */
 void __init ima_tpm_look_back(void)
 {
-	enum ima_tpm_state last = IMA_TPM_UNDECIDED;
+	bool head = true, first = false, last = false, none = false;
 	struct ima_queue_entry *qe;
-	bool none = false;
 
 	list_for_each_entry_rcu(qe, &ima_measurements, later, true) {
-		enum ima_tpm_state state = ima_tpm_entry(qe->entry);
+		bool zeros;
+		const char *name = ima_tpm_entry(qe->entry, &zeros);
 
-		if (state == IMA_TPM_MISSED) {
-			ima_tpm_carried_missed = true;
-		} else if (state != IMA_TPM_UNDECIDED) {
-			none |= state == IMA_TPM_NONE;
-			last = state;
+		if (!strcmp(name, tpm_missed_name)) {
+			ima_tpm_carried_missed |= zeros;
+		} else if (!strcmp(name, tpm_none_name)) {
+			none |= zeros;
+		} else if (!strcmp(name, boot_aggregate_name) ||
+			   !strcmp(name, boot_aggregate_late_name)) {
+			first |= head && zeros;
+			last = zeros;
 		}
+		head = false;
 	}
-	ima_tpm_carried_none = none && last == IMA_TPM_ANCHORED;
+	ima_tpm_carried_none = none || (first && !last);
 }
 
 /*
@@ -247,7 +297,7 @@ void __init ima_tpm_decided(void)
 	struct tpm_chip *chip;
 
 	scoped_guard(mutex, &ima_tpm_lock) {
-		if (!ima_tpm_chip)
+		if (!ima_tpm_chip || tpm_is_firmware_upgrade(ima_tpm_chip))
 			ima_tpm_state = IMA_TPM_NONE;
 		else if (ima_tpm_carried_none || ima_tpm_carried_missed)
 			ima_tpm_carried();

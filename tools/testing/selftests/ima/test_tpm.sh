@@ -49,15 +49,15 @@ check() {
 }
 
 anchored() {
-	hardware && ! aggregates | grep -qx '00*' && [ -z "$(named tpm_missed)" ]
+	hardware && ! aggregate | zeros && [ -z "$(named tpm/missed; named tpm/none)" ]
 }
 # What was missed was so by a kernel before this one
 none() {
 	! hardware && aggregate | zeros
 }
 missed() {
-	hardware && aggregates | grep -qx '00*' && [ -n "$(named tpm_missed)" ] &&
-		named tpm_missed | digest | zeros
+	hardware && { aggregates; named tpm/none | digest; } | grep -qx '00*' &&
+		[ -n "$(named tpm/missed)" ] && named tpm/missed | digest | zeros
 }
 
 # A list that kexec has carried over has those of earlier boots, the last is ours
