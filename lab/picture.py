@@ -18,7 +18,7 @@ set output "{output}"
 set title "Heap of OP-TEE after each kexec, with clients alive at it"
 set xlabel "kexecs"
 set ylabel "KiB"
-set key left top
+set key below
 set grid
 set yrange [0:*]
 plot {plots}
