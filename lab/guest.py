@@ -345,6 +345,12 @@ class Guest:
                            r"reboot: (?:Power down|Restarting system))", self.text)
         return float(words[-1]) - float(left)
 
+    def pace(self):
+        """By how much limits in seconds have to be longer: others may have the CPUs
+        that this machine is emulated on. 1, or what its kernel took to user space by
+        what it takes on a slow machine with another one beside it."""
+        return max(1, float(re.findall(r"\[ *(\d+\.\d+)\] Run /init", self.text)[-1]) / 1.6)
+
     def off(self, first=":", command="poweroff -f"):
         """Power off; returns the seconds until the machine is off."""
         start = time.monotonic()

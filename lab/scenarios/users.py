@@ -74,7 +74,8 @@ def line_of_input(guest):
 
 def not_long(guest, user):
     took = guest.shutdown(FROM.get(user))
-    guest.must(took < (1.2 if user == "all" else 2), f"the shutdown took {took:.1f} s")
+    limit = (1.2 if user == "all" else 2) * guest.pace()
+    guest.must(took < limit, f"the shutdown took {took:.1f} s, not {limit:.1f} at most")
 
 
 def after_kexec(guest, abi, user):
