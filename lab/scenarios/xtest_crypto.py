@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""OP-TEE's own regression tests of asymmetric cryptography"""
+"""OP-TEE's own regression tests of cryptography"""
 import xtest
 
 MATRIX, LIMIT = xtest.MATRIX, xtest.LIMIT
