@@ -60,8 +60,11 @@ static int ccr_init(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, ctx);
 	ctx->bar.name = "confidential-mmio";
 	ctx->bar.flags = IORESOURCE_MEM;
-	ret = allocate_resource(&iomem_resource, &ctx->bar, CCR_SIZE, BIT_ULL(32),
+	/* Twice as much, so that it can be moved to what is behind it */
+	ret = allocate_resource(&iomem_resource, &ctx->bar, 2 * CCR_SIZE, BIT_ULL(32),
 				BIT_ULL(36) - 1, CCR_SIZE, NULL, NULL);
+	if (!ret)
+		ret = adjust_resource(&ctx->bar, ctx->bar.start, CCR_SIZE);
 	if (ret)
 		return ret;
 	test->priv = ctx;
@@ -189,6 +192,51 @@ static void ccr_marks_go(struct kunit *test)
 	put_device(other);
 }
 
+/* A BAR that is reported in several ranges can be requested whole */
+static void ccr_join(struct kunit *test)
+{
+	struct ccr_ctx *ctx = test->priv;
+	struct device *other = cc_test_device(test, "other");
+	struct resource *bar = &ctx->bar, *res;
+	resource_size_t start = bar->start;
+
+	KUNIT_ASSERT_EQ(test, ccr_mark(ctx->dev, bar, 0, 4), 0);
+	KUNIT_ASSERT_EQ(test, ccr_mark(ctx->dev, bar, 8, 8), 0);
+	KUNIT_EXPECT_NULL(test, request_mem_region(start, CCR_SIZE, "hole"));
+	KUNIT_ASSERT_EQ(test, ccr_mark(ctx->dev, bar, 4, 4), 0);
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 0, 16), REGION_INTERSECTS);
+	KUNIT_EXPECT_EQ(test, ccr_mark(ctx->dev, bar, 4, 1), -EBUSY);
+	KUNIT_ASSERT_NOT_NULL(test, bar->child);
+	KUNIT_EXPECT_EQ(test, resource_size(bar->child), CCR_SIZE);
+	KUNIT_EXPECT_NULL(test, bar->child->sibling);
+
+	KUNIT_EXPECT_EQ(test, cc_test_accept(ctx->dev), 0);
+	res = request_mem_region(start, CCR_SIZE, "whole");
+	KUNIT_ASSERT_NOT_NULL(test, res);
+	KUNIT_EXPECT_EQ(test, res->desc, IORES_DESC_ENCRYPTED);
+	release_mem_region(start, CCR_SIZE);
+	KUNIT_EXPECT_EQ(test, cc_test_reject(ctx->dev), 0);
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 0, 16), REGION_DISJOINT);
+	KUNIT_EXPECT_NULL(test, bar->child);
+
+	/* Not with that of another device, nor with one that is in use */
+	KUNIT_EXPECT_EQ(test, device_add(other), 0);
+	KUNIT_EXPECT_EQ(test, ccr_mark(other, bar, 0, 4), 0);
+	KUNIT_EXPECT_EQ(test, ccr_mark(ctx->dev, bar, 4, 4), 0);
+	device_del(other);
+	put_device(other);
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 0, 4), REGION_DISJOINT);
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 4, 4), REGION_INTERSECTS);
+	res = request_mem_region(start + 4 * PAGE_SIZE, PAGE_SIZE, "left");
+	KUNIT_ASSERT_NOT_NULL(test, res);
+	KUNIT_EXPECT_EQ(test, ccr_mark(ctx->dev, bar, 8, 4), 0);
+	KUNIT_EXPECT_EQ(test, resource_size(res->parent), 4 * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 4, 8), REGION_INTERSECTS);
+	release_mem_region(start + 4 * PAGE_SIZE, PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, cc_test_reject(ctx->dev), 0);
+	KUNIT_EXPECT_NULL(test, bar->child);
+}
+
 /* What a mark was in is elsewhere: nothing is known of either place */
 static void ccr_moved(struct kunit *test)
 {
@@ -200,10 +248,15 @@ static void ccr_moved(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, release_resource(bar), 0);
 	KUNIT_EXPECT_EQ(test, ccr_look(bar, 0, 2), REGION_DISJOINT);
 
-	bar->start += CCR_SIZE;
-	bar->end += CCR_SIZE;
+	bar->start += 2 * PAGE_SIZE;
+	bar->end += 2 * PAGE_SIZE;
 	KUNIT_ASSERT_EQ(test, request_resource(&iomem_resource, bar), 0);
 	KUNIT_EXPECT_EQ(test, ccr_look(bar, 0, 2), REGION_DISJOINT);
+	KUNIT_EXPECT_EQ(test, iomem_encrypted(start, PAGE_SIZE), REGION_DISJOINT);
+
+	/* Nor does it become a part of what is marked where the BAR is now */
+	KUNIT_EXPECT_EQ(test, ccr_mark(ctx->dev, bar, 0, 2), 0);
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 0, 2), REGION_INTERSECTS);
 	KUNIT_EXPECT_EQ(test, iomem_encrypted(start, PAGE_SIZE), REGION_DISJOINT);
 
 	KUNIT_EXPECT_EQ(test, cc_test_reject(ctx->dev), 0);
@@ -522,6 +575,7 @@ static struct kunit_case ccr_cases[] = {
 	KUNIT_CASE(ccr_contract),
 	KUNIT_CASE(ccr_look_up),
 	KUNIT_CASE(ccr_marks_go),
+	KUNIT_CASE(ccr_join),
 	KUNIT_CASE(ccr_moved),
 	KUNIT_CASE(ccr_requested),
 	KUNIT_CASE(ccr_user_space),

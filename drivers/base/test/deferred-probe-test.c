@@ -7,6 +7,7 @@
 #include <kunit/platform_device.h>
 #include <kunit/test.h>
 
+#include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/device.h>
 #include <linux/kthread.h>
@@ -14,6 +15,8 @@
 #include <linux/sched/task.h>
 
 #define SETTLE_DEVICES	3
+#define SETTLE_MS	40
+#define SETTLE_ENOUGH	20
 
 /* One device of a test, and what its probe finds */
 struct settle_device {
@@ -23,8 +26,14 @@ struct settle_device {
 	struct settle_device *needs;
 	unsigned int sleep_ms;
 	bool settles;
+	/* Sleeps for so long before it defers, the first time; then SETTLE_MS */
+	unsigned int defer_ms;
+	/* Binds when these two have begun to sleep */
+	struct settle_device *rivals;
+	struct completion in_thread;
 	/* What the probe did */
 	int probes;
+	bool sleeps;
 	bool bound;
 };
 
@@ -32,12 +41,25 @@ struct settle_test {
 	struct settle_device devices[SETTLE_DEVICES];
 };
 
-/* Deferred probes run one after the other: nothing here is in two at once. */
+static bool settle_asleep(const struct settle_device *rivals)
+{
+	return READ_ONCE(rivals[0].sleeps) && READ_ONCE(rivals[1].sleeps);
+}
+
+/* With the device lock held: no device is in two probes at once. */
 static int settle_probe(struct platform_device *pdev)
 {
 	struct settle_device *d = *(struct settle_device **)dev_get_platdata(&pdev->dev);
+	int i;
 
 	WRITE_ONCE(d->probes, d->probes + 1);
+	/* An end to it, so that the test has one where nothing else ends it */
+	if (READ_ONCE(d->defer_ms) && d->probes < SETTLE_ENOUGH) {
+		WRITE_ONCE(d->sleeps, true);
+		msleep(d->defer_ms);
+		WRITE_ONCE(d->defer_ms, SETTLE_MS);
+		return -EPROBE_DEFER;
+	}
 	if (!READ_ONCE(d->ready) || (d->needs && !READ_ONCE(d->needs->bound)))
 		return -EPROBE_DEFER;
 
@@ -45,6 +67,8 @@ static int settle_probe(struct platform_device *pdev)
 		driver_deferred_probe_settle();
 	if (d->sleep_ms)
 		msleep(d->sleep_ms);
+	for (i = 0; d->rivals && !settle_asleep(d->rivals) && i < 5000; i++)
+		usleep_range(1000, 2000);
 	WRITE_ONCE(d->bound, true);
 	return 0;
 }
@@ -139,6 +163,33 @@ static void settle_after_async(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, READ_ONCE(a->bound));
 }
 
+/*
+ * Two that are being probed when a third one is bound: each is to be retried
+ * for that, and neither because the other one was deferred during its probe.
+ */
+static void settle_defer_at_once(struct kunit *test)
+{
+	struct settle_device *a = settle_add(test, 0, &settle_async_driver);
+	struct settle_device *b = settle_add(test, 1, &settle_async_driver);
+	struct settle_device *c = settle_add(test, 2, &settle_driver);
+	int probes[2];
+
+	probes[0] = READ_ONCE(a->probes);
+	probes[1] = READ_ONCE(b->probes);
+	WRITE_ONCE(a->defer_ms, SETTLE_MS);
+	WRITE_ONCE(b->defer_ms, SETTLE_MS * 3 / 2);
+	c->rivals = a;
+	WRITE_ONCE(c->ready, true);
+	driver_deferred_probe_settle();
+	KUNIT_EXPECT_TRUE(test, READ_ONCE(c->bound));
+	KUNIT_EXPECT_GE(test, READ_ONCE(a->probes), probes[0] + 2);
+	KUNIT_EXPECT_GE(test, READ_ONCE(b->probes), probes[1] + 2);
+	KUNIT_EXPECT_LT(test, READ_ONCE(a->probes), SETTLE_ENOUGH);
+	KUNIT_EXPECT_LT(test, READ_ONCE(b->probes), SETTLE_ENOUGH);
+	kunit_info(test, "%d and %d probes\n", READ_ONCE(a->probes) - probes[0],
+		   READ_ONCE(b->probes) - probes[1]);
+}
+
 /* What cannot be probed is tried with each call, and is not waited for. */
 static void settle_leaves(struct kunit *test)
 {
@@ -183,6 +234,7 @@ static int settle_thread(void *data)
 {
 	struct settle_device *d = data;
 
+	complete(&d->in_thread);
 	driver_deferred_probe_settle();
 	return READ_ONCE(d->bound);
 }
@@ -191,21 +243,25 @@ static void settle_at_once(struct kunit *test)
 {
 	struct settle_device *d = settle_add(test, 0, &settle_driver);
 	struct task_struct *threads[4];
-	int i;
+	int i, n;
 
 	d->sleep_ms = 50;
+	init_completion(&d->in_thread);
 	WRITE_ONCE(d->ready, true);
-	for (i = 0; i < ARRAY_SIZE(threads); i++) {
-		threads[i] = kthread_create(settle_thread, d, "settle-test/%d", i);
-		KUNIT_ASSERT_FALSE(test, IS_ERR(threads[i]));
-		get_task_struct(threads[i]);
-		wake_up_process(threads[i]);
+	for (n = 0; n < ARRAY_SIZE(threads); n++) {
+		threads[n] = kthread_create(settle_thread, d, "settle-test/%d", n);
+		if (IS_ERR(threads[n]))
+			break;
+		get_task_struct(threads[n]);
+		wake_up_process(threads[n]);
 	}
-	/* kthread_stop() has the return value, but may keep one from running */
+	KUNIT_EXPECT_EQ(test, n, ARRAY_SIZE(threads));
 	driver_deferred_probe_settle();
 	KUNIT_EXPECT_TRUE(test, READ_ONCE(d->bound));
-	msleep(100);
-	for (i = 0; i < ARRAY_SIZE(threads); i++)
+	/* kthread_stop() has the return value, but may keep one from running */
+	for (i = 0; i < n; i++)
+		wait_for_completion(&d->in_thread);
+	for (i = 0; i < n; i++)
 		KUNIT_EXPECT_EQ(test, kthread_stop_put(threads[i]), 1);
 }
 
@@ -240,6 +296,7 @@ static struct kunit_case settle_cases[] = {
 	KUNIT_CASE(settle_chain),
 	KUNIT_CASE(settle_async),
 	KUNIT_CASE(settle_after_async),
+	KUNIT_CASE(settle_defer_at_once),
 	KUNIT_CASE(settle_leaves),
 	KUNIT_CASE(settle_in_deferred_probe),
 	KUNIT_CASE(settle_in_async_probe),
