@@ -432,6 +432,16 @@ def the_runner_passes_what_is_in_order(lab):
 
 
 @test
+def the_runner_keeps_tests_of_a_kind_apart(lab):
+    lab.machine(READY + "fine\n@lab rc=0 id=1\n")
+    one = (lab.dir / "lab/scenarios/one.py").read_text()
+    for name in "one", "two":
+        (lab.dir / f"lab/scenarios/{name}.py").write_text(one + "MATRIX['cpus'] = [1, 2]\n")
+    out = lab.run("lab/run.py", "--src", "src", "--jobs", "1")
+    has(out, "ok 1 one-ffa-1cpu", "ok 2 two-ffa-1cpu", "ok 3 one-ffa-2cpu", "ok 4 two-ffa-2cpu", "pass:4")
+
+
+@test
 def the_runner_asks_a_scenario_that_has_functions(lab):
     lab.machine(READY + "fine\n@lab rc=0 id=1\n")
     with open(lab.dir / "lab/scenarios/one.py", "a", encoding="ascii") as scenario:
