@@ -6,6 +6,7 @@
 #   lab/check.sh SRC [ARGUMENTS OF lab/run.py]
 set -uo pipefail
 
+[ $# -ge 1 ] || { sed -n '4,6s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 cd "$(dirname "$0")/.." || exit
 src=$1
 shift

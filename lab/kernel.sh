@@ -14,6 +14,7 @@
 # image.
 set -euo pipefail
 
+[ $# -ge 3 ] || { sed -n '4,14s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 top=$(cd "$(dirname "$0")/.." && pwd)
 src=$(realpath "$1") arch=$2 variant=$3
 shift 3

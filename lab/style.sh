@@ -8,6 +8,7 @@
 # shellcheck disable=SC2317 # ok calls the functions below
 set -uo pipefail
 
+[ $# = 1 ] || { sed -n '4,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 cd "$(dirname "$0")/.." || exit
 src=$(realpath "$1")
 number=0 status=0

@@ -141,6 +141,12 @@ def make_alone_prints_the_targets(lab):
 
 
 @test
+def scripts_say_how_they_are_called(lab):
+    for name in "apt", "check", "firmware", "kernel", "rootfs", "style":
+        has(lab.run(f"lab/{name}.sh", status=2), f"lab/{name}.sh ")
+
+
+@test
 def unknown_arch(lab):
     has(lab.run("make", "boot", "ARCH=mips", status=2), "no such ARCH: mips (arm64 or x86_64)")
 
