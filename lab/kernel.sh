@@ -20,6 +20,8 @@ src=$(realpath "$1") arch=$2 variant=$3
 shift 3
 out=$src/.build-$arch
 [ "$variant" = plain ] || out=$out-$variant
+# See main.sh.
+trap 'exit 130' INT
 name=$(basename "$src")/${out##*.build-}
 
 die() {

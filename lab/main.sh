@@ -31,6 +31,8 @@ leave() {
 }
 ahead_log=build/ahead.$$.log
 trap leave EXIT
+# bash alone forgets a Ctrl-C if the program that it waits for ends well all the same.
+trap 'exit 130' INT
 
 # At the end, whatever it is: how long it took, also kept with the results.
 took() {

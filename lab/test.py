@@ -321,9 +321,11 @@ def the_firmware_is_built_while_the_tree_is_assembled(lab):
     lab.tool("dpkg-query", 'echo "install ok installed"\n')
     lab.write("lab/firmware.sh", '#!/bin/sh\necho "no OP-TEE"; echo $$ > "$HERE/firmware.new"\n'
               'mv "$HERE/firmware.new" "$HERE/firmware"\n[ ! -e "$HERE/slow" ] || sleep 60\nexit 1\n', 0o755)
-    lab.write("series/tree.py", '#!/bin/sh\n[ "$1" = assemble ] || exit 0\n'
-              'for i in $(seq 100); do [ ! -e "$HERE/firmware" ] || exec echo assembled; sleep 0.1; done\n'
-              'echo "no firmware yet"; exit 1\n', 0o755)
+    # Ends well also where Ctrl-C comes meanwhile, as any program may: nothing goes on after it.
+    lab.write("series/tree.py", '#!/bin/sh\ntrap : INT\n[ "$1" = assemble ] || exit 0\n'
+              'for i in $(seq 100); do [ ! -e "$HERE/firmware" ] || break; sleep 0.1; done\n'
+              '[ -e "$HERE/firmware" ] || { echo "no firmware yet"; exit 1; }\n'
+              '[ ! -e "$HERE/slow" ] || sleep 2\necho assembled\n', 0o755)
     lab.write("lab/kernel.sh", '#!/bin/sh\ntouch "$HERE/built"\n', 0o755)
     out = lab.run("make", "boot", status=2)
     has(out, "assembled", "no OP-TEE")
