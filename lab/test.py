@@ -856,6 +856,19 @@ def the_table(lab):
     text = (lab.dir / "R.md").read_text()
     has(text, "head\n", "| T (`kexec`) | **hangs** | works, kexec 2.00 s |", "\ntail\n")
     assert "old" not in text and "alone" not in text
+    # Tests of one kind that ended alike are one row, the others are named.
+    for number, (base, fork) in enumerate([("pass", 3.0), ("pass", 1.0), ("panic", 2.0)]):
+        result("base", f"off-smc-{number}cpu", base)
+        result("fork", f"off-smc-{number}cpu", "pass", off=[fork], **{"only 1": [4.0]} if number == 1 else {})
+        result("base", f"off-ffa-{number}cpu", "hang")
+        result("fork", f"off-ffa-{number}cpu", "pass", off=[2.0, 2.0])
+    has(lab.run("lab/table.py", "build/results"), "| T (`off-smc-2cpu`) | **panics** | works, off 2.00 s |",
+        "| T (`off-smc-1cpu`) | works | works, off 1.00 s, only 1 4.00 s |")
+    lab.run("lab/table.py", "build/results", "--readme", "R.md")
+    text = (lab.dir / "R.md").read_text()
+    has(text, "| T (`off-ffa-*`, 3 tests) | **hangs** | works, off 2.00 s |",
+        "| T (`off-smc-{0cpu,1cpu}`) | works | works, off 1.00 to 3.00 s, only 1 4.00 s |",
+        "| T (`off-smc-2cpu`) | **panics** | works, off 2.00 s |")
     lab.write("R.md", "no markers\n")
     has(lab.run("lab/table.py", "build/results", "--readme", "R.md", status=1), "markers")
 
