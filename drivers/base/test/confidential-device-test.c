@@ -1012,6 +1012,17 @@ static void cc_race_read(struct cc_racer *racer, struct cc_dev *cc)
 	racer->done += accepted(cc);
 }
 
+/* Has each of them done something? */
+static bool cc_raced(const struct cc_racer *racers, unsigned int count)
+{
+	while (count--) {
+		/* A glance: it does not matter which of its values that is */
+		if (!data_race(racers[count].done))
+			return false;
+	}
+	return true;
+}
+
 static void cc_race_remove_test(struct kunit *test)
 {
 	struct cc_race race = {};
@@ -1020,18 +1031,21 @@ static void cc_race_remove_test(struct kunit *test)
 	};
 	struct cc_dev *cc = kunit_kzalloc(test, sizeof(*cc), GFP_KERNEL);
 	unsigned int devices = 0, torn = 0, left = 0;
-	unsigned long end = jiffies + HZ;
+	unsigned long end = jiffies + HZ, last = jiffies + 20 * HZ;
 	int i;
 
 	KUNIT_ASSERT_NOT_NULL(test, cc);
 	spin_lock_init(&race.lock);
 	for (i = 0; i < ARRAY_SIZE(racers); i++) {
 		racers[i].task = kthread_run(cc_race_run, &racers[i], "cc-race/%d", i);
-		if (IS_ERR(racers[i].task))
+		if (IS_ERR(racers[i].task)) {
 			end = jiffies;
+			last = jiffies;
+		}
 	}
 
-	while (time_before(jiffies, end)) {
+	while (time_before(jiffies, end) ||
+	       (time_before(jiffies, last) && !cc_raced(racers, ARRAY_SIZE(racers)))) {
 		cc_init_dev(cc, "cc-race-remove");
 		/* each other one has a driver that waits, and is woken */
 		cc->offered = devices % 2 ? &cc_waiting : NULL;
@@ -1057,6 +1071,7 @@ static void cc_race_remove_test(struct kunit *test)
 	kunit_info(test, "%u devices removed under %u acceptances, %u bindings, %u readings of accepted\n",
 		   devices, racers[0].done, racers[1].done, racers[2].done);
 	KUNIT_EXPECT_GT(test, devices, 0);
+	KUNIT_EXPECT_TRUE(test, cc_raced(racers, ARRAY_SIZE(racers)));
 	/* none was accepted after its removal, no binding saw the state change */
 	KUNIT_EXPECT_EQ(test, 0, left);
 	KUNIT_EXPECT_EQ(test, 0, torn);

@@ -67,10 +67,12 @@ static void ccd_outside_of_a_guest(struct kunit *test)
 
 	cc_test_guest(test, false);
 	KUNIT_EXPECT_FALSE(test, force_dma_unencrypted(dev));
+	KUNIT_EXPECT_FALSE(test, dma_shares_memory(dev));
 	mask = dma_get_required_mask(dev);
 
 	KUNIT_ASSERT_EQ(test, cc_test_accept(dev), 0);
 	KUNIT_EXPECT_FALSE(test, force_dma_unencrypted(dev));
+	KUNIT_EXPECT_FALSE(test, dma_shares_memory(dev));
 	KUNIT_EXPECT_EQ(test, dma_get_required_mask(dev), mask);
 }
 
@@ -111,12 +113,14 @@ static void ccd_private_while_accepted(struct kunit *test)
 
 	cc_test_guest(test, true);
 	KUNIT_EXPECT_TRUE(test, force_dma_unencrypted(dev));
+	KUNIT_EXPECT_TRUE(test, dma_shares_memory(dev));
 	KUNIT_EXPECT_FALSE(test, dma_capable(dev, 0x1000, 0x1000, false, 0));
 	KUNIT_EXPECT_TRUE(test, dma_capable(dev, 0x1000, 0x1000, false,
 					    DMA_ATTR_CC_SHARED));
 
 	KUNIT_ASSERT_EQ(test, cc_test_accept(dev), 0);
 	KUNIT_EXPECT_FALSE(test, force_dma_unencrypted(dev));
+	KUNIT_EXPECT_FALSE(test, dma_shares_memory(dev));
 	KUNIT_EXPECT_TRUE(test, dma_capable(dev, 0x1000, 0x1000, false, 0));
 	/* It may use what the guest shares with everybody, if told to */
 	KUNIT_EXPECT_TRUE(test, dma_capable(dev, 0x1000, 0x1000, false,
@@ -124,10 +128,12 @@ static void ccd_private_while_accepted(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, cc_test_reject(dev), 0);
 	KUNIT_EXPECT_TRUE(test, force_dma_unencrypted(dev));
+	KUNIT_EXPECT_TRUE(test, dma_shares_memory(dev));
 
 	KUNIT_ASSERT_EQ(test, cc_test_accept(dev), 0);
 	device_del(dev);
 	KUNIT_EXPECT_TRUE(test, force_dma_unencrypted(dev));
+	KUNIT_EXPECT_TRUE(test, dma_shares_memory(dev));
 }
 
 /* One device's acceptance is not another's, nor one's that is not added yet */

@@ -24,6 +24,9 @@
 #include <linux/pci.h>
 #include <linux/slab.h>
 
+#ifdef CONFIG_PCI
+#include "../../pci/pci.h"
+#endif
 #include "confidential-mapping-test.h"
 
 #define CCR_SIZE	(16 * PAGE_SIZE)
@@ -245,22 +248,28 @@ static void ccr_moved(struct kunit *test)
 	resource_size_t start = bar->start;
 
 	KUNIT_ASSERT_EQ(test, ccr_mark(ctx->dev, bar, 0, 2), 0);
+	/* Who has the old address is not to map it as shared, nor as encrypted */
 	KUNIT_ASSERT_EQ(test, release_resource(bar), 0);
-	KUNIT_EXPECT_EQ(test, ccr_look(bar, 0, 2), REGION_DISJOINT);
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 0, 2), REGION_MIXED);
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 1, 1), REGION_MIXED);
+	KUNIT_EXPECT_EQ(test, ccr_look(bar, 2, 1), REGION_DISJOINT);
+	KUNIT_EXPECT_TRUE(test, iomem_is_exclusive(start));
 
 	bar->start += 2 * PAGE_SIZE;
 	bar->end += 2 * PAGE_SIZE;
 	KUNIT_ASSERT_EQ(test, request_resource(&iomem_resource, bar), 0);
 	KUNIT_EXPECT_EQ(test, ccr_look(bar, 0, 2), REGION_DISJOINT);
-	KUNIT_EXPECT_EQ(test, iomem_encrypted(start, PAGE_SIZE), REGION_DISJOINT);
+	KUNIT_EXPECT_EQ(test, iomem_encrypted(start, PAGE_SIZE), REGION_MIXED);
 
 	/* Nor does it become a part of what is marked where the BAR is now */
 	KUNIT_EXPECT_EQ(test, ccr_mark(ctx->dev, bar, 0, 2), 0);
 	KUNIT_EXPECT_EQ(test, ccr_look(bar, 0, 2), REGION_INTERSECTS);
-	KUNIT_EXPECT_EQ(test, iomem_encrypted(start, PAGE_SIZE), REGION_DISJOINT);
+	KUNIT_EXPECT_EQ(test, iomem_encrypted(start, PAGE_SIZE), REGION_MIXED);
 
 	KUNIT_EXPECT_EQ(test, cc_test_reject(ctx->dev), 0);
 	KUNIT_EXPECT_NULL(test, bar->child);
+	KUNIT_EXPECT_EQ(test, iomem_encrypted(start, PAGE_SIZE), REGION_DISJOINT);
+	KUNIT_EXPECT_FALSE(test, iomem_is_exclusive(start));
 }
 
 static void ccr_requested(struct kunit *test)
@@ -427,6 +436,51 @@ static void ccr_pci_resize(struct kunit *test)
 	KUNIT_EXPECT_NE(test, pci_resize_resource(pdev, 0, 0, 0), -EBUSY);
 	cc_test_drop(&pdev->dev);
 }
+
+static int ccr_pci_write(struct pci_bus *bus, unsigned int devfn, int where,
+			 int size, u32 val)
+{
+	return PCIBIOS_SUCCESSFUL;
+}
+
+static struct pci_ops ccr_pci_ops = { .write = ccr_pci_write };
+
+/* A bridge whose window has what is marked, as PCI looks for room elsewhere */
+static void ccr_pci_window(struct kunit *test)
+{
+	struct pci_host_bridge *host = kunit_kzalloc(test, sizeof(*host), GFP_KERNEL);
+	struct pci_dev *bridge = kunit_kzalloc(test, sizeof(*bridge), GFP_KERNEL);
+	struct pci_bus *root = kunit_kzalloc(test, sizeof(*root), GFP_KERNEL);
+	struct pci_bus *bus = kunit_kzalloc(test, sizeof(*bus), GFP_KERNEL);
+	struct ccr_ctx *ctx = test->priv;
+	struct resource *window;
+
+	KUNIT_ASSERT_NOT_NULL(test, host);
+	KUNIT_ASSERT_NOT_NULL(test, bridge);
+	KUNIT_ASSERT_NOT_NULL(test, root);
+	KUNIT_ASSERT_NOT_NULL(test, bus);
+	INIT_LIST_HEAD(&host->windows);
+	root->bridge = &host->dev;
+	root->ops = &ccr_pci_ops;
+	bus->parent = root;
+	bus->self = bridge;
+	bridge->bus = root;
+	bridge->dev.init_name = "confidential-bridge";
+	window = &bridge->resource[PCI_BRIDGE_MEM_WINDOW];
+	*window = DEFINE_RES_MEM_NAMED(ctx->bar.start, CCR_SIZE, "confidential-window");
+	KUNIT_ASSERT_EQ(test, request_resource(&ctx->bar, window), 0);
+
+	KUNIT_ASSERT_EQ(test, ccr_mark(ctx->dev, &ctx->bar, 2, 1), 0);
+	pci_bridge_release_resources(bus, window);
+	KUNIT_EXPECT_PTR_EQ(test, window->parent, &ctx->bar);
+	KUNIT_EXPECT_EQ(test, ccr_look(&ctx->bar, 2, 1), REGION_INTERSECTS);
+
+	KUNIT_ASSERT_EQ(test, cc_test_reject(ctx->dev), 0);
+	pci_bridge_release_resources(bus, window);
+	KUNIT_EXPECT_NULL(test, window->parent);
+	if (window->parent)
+		release_resource(window);
+}
 #endif
 
 /* Can that be mapped? */
@@ -584,6 +638,7 @@ static struct kunit_case ccr_cases[] = {
 #endif
 #ifdef CONFIG_PCI
 	KUNIT_CASE(ccr_pci_resize),
+	KUNIT_CASE(ccr_pci_window),
 #endif
 	KUNIT_CASE(ccr_ioremap),
 	KUNIT_CASE(ccr_ioremap_race),

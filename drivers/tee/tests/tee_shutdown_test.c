@@ -4,14 +4,17 @@
  */
 
 #include <kunit/test.h>
+#include <linux/anon_inodes.h>
 #include <linux/atomic.h>
 #include <linux/cdev.h>
 #include <linux/cleanup.h>
 #include <linux/completion.h>
 #include <linux/delay.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
+#include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/module.h>
 #include <linux/sched/mm.h>
@@ -280,6 +283,7 @@ struct caller {
 	struct fake_tee *fake;
 	struct tee_context *ctx;
 	enum fake_func func;
+	unsigned int cmd;
 	struct mm_struct *mm;
 	unsigned long uarg;
 	struct completion done;
@@ -519,7 +523,7 @@ static void tee_shutdown_allows_driver(struct kunit *test)
 	tee_client_close_context(c.ctx);
 }
 
-static int caller_supp_recv(void *data)
+static int caller_ioctl(void *data)
 {
 	struct caller *c = data;
 	struct file *filp = kzalloc_obj(*filp);
@@ -529,7 +533,7 @@ static int caller_supp_recv(void *data)
 		filp->private_data = c->ctx;
 		kthread_use_mm(c->mm);
 		c->rc = c->fake->teedev->cdev.ops->unlocked_ioctl(filp,
-						TEE_IOC_SUPPL_RECV, c->uarg);
+							c->cmd, c->uarg);
 		kthread_unuse_mm(c->mm);
 		kfree(filp);
 	}
@@ -546,7 +550,7 @@ static void tee_shutdown_wakes_supplicant(struct kunit *test)
 		struct tee_ioctl_param param;
 	} data = { .arg.num_params = 1 };
 	struct fake_tee *fake = test->priv;
-	struct caller c = { };
+	struct caller c = { .cmd = TEE_IOC_SUPPL_RECV };
 
 	KUNIT_ASSERT_EQ(test, kunit_attach_mm(), 0);
 	c.mm = current->mm;
@@ -561,7 +565,7 @@ static void tee_shutdown_wakes_supplicant(struct kunit *test)
 
 	c.ctx = teedev_open(fake->teedev);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, c.ctx);
-	run_caller(test, &c, caller_supp_recv);
+	run_caller(test, &c, caller_ioctl);
 
 	KUNIT_EXPECT_EQ(test, tee_device_shutdown(fake->teedev), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->num_inside), 0);
@@ -569,6 +573,121 @@ static void tee_shutdown_wakes_supplicant(struct kunit *test)
 	wait_caller(test, &c);
 	KUNIT_EXPECT_EQ(test, c.rc, -ENODEV);
 	teedev_close_context(c.ctx);
+}
+
+/* Memory of user space that comes when the test likes: page faults wait */
+struct slow_memory {
+	struct fake_tee *fake;
+	struct page *page;
+};
+
+static vm_fault_t slow_fault(struct vm_fault *vmf)
+{
+	struct slow_memory *slow = vmf->vma->vm_private_data;
+
+	complete(&slow->fake->entered);
+	wait_for_completion_timeout(&slow->fake->finish, LONG_TIME);
+	get_page(slow->page);
+	vmf->page = slow->page;
+	return 0;
+}
+
+static const struct vm_operations_struct slow_vm_ops = { .fault = slow_fault };
+
+static int slow_mmap(struct file *filp, struct vm_area_struct *vma)
+{
+	vma->vm_private_data = filp->private_data;
+	vma->vm_ops = &slow_vm_ops;
+	return 0;
+}
+
+static const struct file_operations slow_fops = { .mmap = slow_mmap };
+
+static void slow_put_file(void *filp)
+{
+	fput(filp);
+}
+
+static void slow_put_page(void *page)
+{
+	put_page(page);
+}
+
+static unsigned long slow_memory(struct kunit *test)
+{
+	struct slow_memory *slow = kunit_kzalloc(test, sizeof(*slow), GFP_KERNEL);
+	unsigned long addr;
+	struct file *filp;
+
+	KUNIT_ASSERT_NOT_NULL(test, slow);
+	slow->fake = test->priv;
+	slow->page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	KUNIT_ASSERT_NOT_NULL(test, slow->page);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, slow_put_page, slow->page));
+	filp = anon_inode_getfile("tee-slow", &slow_fops, slow, O_RDWR);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, filp);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, slow_put_file, filp));
+	addr = kunit_vm_mmap(test, filp, 0, PAGE_SIZE, PROT_READ | PROT_WRITE,
+			     MAP_SHARED, 0);
+	KUNIT_ASSERT_NE(test, addr, 0UL);
+	return addr;
+}
+
+/* Nobody waits for a caller that waits for his own memory; it is late, then */
+static void shut_down_without(struct kunit *test, struct caller *c)
+{
+	struct fake_tee *fake = test->priv;
+	unsigned long start;
+	int taken;
+
+	c->mm = current->mm;
+	c->ctx = teedev_open(fake->teedev);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, c->ctx);
+	taken = atomic_read(&fake->num_taken);
+	run_caller(test, c, caller_ioctl);
+
+	start = jiffies;
+	KUNIT_EXPECT_EQ(test, tee_device_shutdown(fake->teedev), 0);
+	KUNIT_EXPECT_LT(test, jiffies - start, (unsigned long)HZ / 4);
+
+	complete(&fake->finish);
+	wait_caller(test, c);
+	KUNIT_EXPECT_EQ(test, c->rc, -ENODEV);
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->num_taken), taken);
+	teedev_close_context(c->ctx);
+}
+
+static void tee_shutdown_slow_argument(struct kunit *test)
+{
+	struct caller c = { .cmd = TEE_IOC_INVOKE };
+	struct tee_ioctl_buf_data buf = {
+		.buf_len = sizeof(struct tee_ioctl_invoke_arg),
+	};
+
+	KUNIT_ASSERT_EQ(test, kunit_attach_mm(), 0);
+	c.uarg = kunit_vm_mmap(test, NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE,
+			       MAP_ANONYMOUS | MAP_PRIVATE, 0);
+	KUNIT_ASSERT_NE(test, c.uarg, 0UL);
+	/* Zeros, that is FAKE_RETURN and no parameters */
+	buf.buf_ptr = slow_memory(test);
+	KUNIT_ASSERT_EQ(test, 0UL,
+			copy_to_user((void __user *)c.uarg, &buf, sizeof(buf)));
+	shut_down_without(test, &c);
+}
+
+static void tee_shutdown_slow_buffer(struct kunit *test)
+{
+	struct caller c = { .cmd = TEE_IOC_SHM_REGISTER };
+	struct tee_ioctl_shm_register_data data = { .length = PAGE_SIZE };
+
+	KUNIT_ASSERT_EQ(test, kunit_attach_mm(), 0);
+	c.uarg = kunit_vm_mmap(test, NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE,
+			       MAP_ANONYMOUS | MAP_PRIVATE, 0);
+	KUNIT_ASSERT_NE(test, c.uarg, 0UL);
+	data.addr = slow_memory(test);
+	KUNIT_ASSERT_EQ(test, 0UL,
+			copy_to_user((void __user *)c.uarg, &data, sizeof(data)));
+	shut_down_without(test, &c);
 }
 
 /* A call that doesn't come back is given up, and does no harm afterwards */
@@ -762,6 +881,8 @@ static struct kunit_case tee_shutdown_test_cases[] = {
 	KUNIT_CASE(tee_shutdown_wakes_invoke),
 	KUNIT_CASE(tee_shutdown_allows_driver),
 	KUNIT_CASE(tee_shutdown_wakes_supplicant),
+	KUNIT_CASE(tee_shutdown_slow_argument),
+	KUNIT_CASE(tee_shutdown_slow_buffer),
 	KUNIT_CASE(tee_shutdown_gives_up),
 	KUNIT_CASE(tee_shutdown_twice),
 	KUNIT_CASE(tee_shutdown_races),

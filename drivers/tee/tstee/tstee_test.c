@@ -386,7 +386,7 @@ static void tstee_owner_meets_shutdown(struct kunit *test)
 			wait_for_completion_timeout(&fake.blocked, LONG_TIME));
 	task_start(test, &down, do_shutdown);
 	KUNIT_EXPECT_EQ_MSG(test, 0UL,
-			    wait_for_completion_timeout(&down.done, 2 * HZ),
+			    wait_for_completion_timeout(&down.done, SHORT_TIME),
 			    "went down while it is shared");
 
 	fake.block = -1;
@@ -397,6 +397,28 @@ static void tstee_owner_meets_shutdown(struct kunit *test)
 		KUNIT_EXPECT_NE(test, 0UL,
 				wait_for_completion_timeout(&down.done, LONG_TIME));
 
+	KUNIT_EXPECT_FALSE(test, fake.mem[0].shared);
+	KUNIT_EXPECT_EQ(test, fake.mem[0].num_reclaimed, 1);
+}
+
+/* The partition does not answer: that keeps the memory, and nothing else */
+static void tstee_shutdown_limit(struct kunit *test)
+{
+	struct tstee_test *t = test->priv;
+	unsigned long start;
+
+	share(test, 1);
+	fake.block = 0;
+
+	start = jiffies;
+	shutdown(t->ffa_dev);
+	KUNIT_EXPECT_LT(test, jiffies - start, (unsigned long)HZ);
+	KUNIT_EXPECT_TRUE(test, fake.mem[0].shared);
+
+	fake.block = -1;
+	complete_all(&fake.unblock);
+	/* Its owner waits until it is back */
+	unshare(test, 0);
 	KUNIT_EXPECT_FALSE(test, fake.mem[0].shared);
 	KUNIT_EXPECT_EQ(test, fake.mem[0].num_reclaimed, 1);
 }
@@ -490,7 +512,8 @@ static struct kunit_case tstee_test_cases[] = {
 	KUNIT_CASE(tstee_shutdown_refuses),
 	KUNIT_CASE(tstee_refused_memory_is_back),
 	KUNIT_CASE(tstee_shutdown_meets_owner),
-	KUNIT_CASE_SLOW(tstee_owner_meets_shutdown),
+	KUNIT_CASE(tstee_owner_meets_shutdown),
+	KUNIT_CASE(tstee_shutdown_limit),
 	KUNIT_CASE(tstee_shutdown_meets_share),
 	{}
 };

@@ -56,9 +56,9 @@ const char *ima_tpm_status(void)
 
 /*
  * Nothing has extended the PCR of a TPM that came too late: whoever gets hold of
- * it could extend the digests of a list of his own. Extend what a violation is
- * extended with. That cannot be taken back, and no list leads to the value that
- * does not have this violation.
+ * it could extend the digests of a list of his own. Extend zeros. That cannot be
+ * taken back, and there is no list that leads to it: no entry has a digest of
+ * zeros but a violation, and that is extended with 0xff.
  */
 static int ima_tpm_invalidate_pcr(struct tpm_chip *chip)
 {
@@ -69,10 +69,8 @@ static int ima_tpm_invalidate_pcr(struct tpm_chip *chip)
 	if (!digests)
 		return -ENOMEM;
 
-	for (i = 0; i < chip->nr_allocated_banks; i++) {
+	for (i = 0; i < chip->nr_allocated_banks; i++)
 		digests[i].alg_id = chip->allocated_banks[i].alg_id;
-		memset(digests[i].digest, 0xff, sizeof(digests[i].digest));
-	}
 	return tpm_pcr_extend(chip, CONFIG_IMA_MEASURE_PCR_IDX, digests);
 }
 
@@ -123,15 +121,17 @@ static void ima_tpm_missed(struct tpm_chip *chip)
 
 	lockdep_assert_held(&ima_tpm_lock);
 
-	chip->flags |= TPM_CHIP_FLAG_IMA_MISSED;
 	WRITE_ONCE(ima_tpm_state, IMA_TPM_MISSED);
 	pr_err("%s came after IMA had started without a TPM: no measurement of this boot is anchored in it\n",
 	       dev_name(&chip->dev));
 
+	/* If it fails, ima_tpm_available() is called once more */
 	rc = ima_tpm_invalidate_pcr(chip);
 	if (rc)
 		pr_err("PCR %d of %s not invalidated (%d): do not trust it\n",
 		       CONFIG_IMA_MEASURE_PCR_IDX, dev_name(&chip->dev), rc);
+	else
+		chip->flags |= TPM_CHIP_FLAG_IMA_MISSED;
 
 	/* One violation invalidates the list, whichever of them is asked */
 	if (!first)
@@ -297,7 +297,7 @@ void __init ima_tpm_decided(void)
 	struct tpm_chip *chip;
 
 	scoped_guard(mutex, &ima_tpm_lock) {
-		if (!ima_tpm_chip || tpm_is_firmware_upgrade(ima_tpm_chip))
+		if (!ima_tpm_chip)
 			ima_tpm_state = IMA_TPM_NONE;
 		else if (ima_tpm_carried_none || ima_tpm_carried_missed)
 			ima_tpm_carried();
