@@ -12,7 +12,7 @@ SLOW = """(while kill -STOP $(cat /run/tee-supplicant.pid); do usleep 200000
 kill -CONT $(cat /run/tee-supplicant.pid); usleep 2000; done 2> /dev/null &)"""
 
 
-def scenario(guest, kexecs=5):
+def scenario(guest, kexecs=8):
     for _ in range(kexecs):
         guest.run("/lab/supplicant start && /lab/client hold 2 && sleep 0.5")
         for what in 6001, 6004:
@@ -22,6 +22,8 @@ def scenario(guest, kexecs=5):
         guest.kexec()
         guest.figure("shutdown", guest.shutdown(), "s")
         clients.nothing_left(guest)
-    late = guest.text.count("calls did not finish within")
+        late = guest.text.count("calls did not finish within")
+        if late > 1:
+            break
     guest.figure("calls that took too long", late, "times")
-    guest.must(late, "no call was on its way for 500 ms: the supplicant was not slow")
+    guest.must(late > 1, f"{late} calls took 500 ms, in {kexecs} kexecs: the supplicant is not slow")
