@@ -25,25 +25,16 @@ def scenario(guest):
     guest.tolerate(r"BUG: KCSAN: .*")
     guest.boot()
     log = guest.dmesg()
-    ran(guest, log)
-    locks_and_races(guest, log, OURS)
-    for number, what in re.findall(r"(\d+) (devices removed|bindings while accepted)", log):
-        guest.figure(what, int(number), "times")
-
-
-def ran(guest, log):
     for suite in SUITES:
         guest.must(re.search(rf"\] ok \d+ {suite}", log),
                    "; ".join(re.findall(r"not ok .*", log)) or f"the suite {suite} did not run")
     for test in "cc_lock_test", "cc_race_test", "cc_race_remove_test", "ccr_ioremap_stress":
         guest.must(re.search(rf"ok \d+ {test}(?! # SKIP)", log), f"{test} did not run")
-
-
-def locks_and_races(guest, log, ours):
-    """None of KCSAN's reports is of what we add, and lockdep has not given up."""
     reports = re.findall(r"BUG: KCSAN: .*?={60}", log, re.S)
-    found = [report for report in reports if ours.search(report)]
-    guest.must(not found, f"{len(found)} data races, the first: {found[0] if found else ''}")
+    ours = [report for report in reports if OURS.search(report)]
+    guest.must(not ours, f"{len(ours)} data races, the first: {ours[0] if ours else ''}")
     locks = guest.run("grep debug_locks: /proc/lockdep_stats")
     guest.must(locks.split()[-1] == "1", f"lockdep is off by now: {locks}")
     guest.figure("data races of others", len(reports), "reports")
+    for number, what in re.findall(r"(\d+) (devices removed|bindings while accepted)", log):
+        guest.figure(what, int(number), "times")

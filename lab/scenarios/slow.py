@@ -3,7 +3,7 @@
 import clients
 
 MATRIX = {"abi": ["ffa"], "cpus": [2]}      # whose OP-TEE tells what it holds
-LIMIT = 120
+LIMIT = 180
 TOPIC = "optee-kexec"
 
 # Each answer comes within the 300 ms that the kernel gives it, but a write to storage
@@ -12,7 +12,7 @@ SLOW = """(while kill -STOP $(cat /run/tee-supplicant.pid); do usleep 200000
 kill -CONT $(cat /run/tee-supplicant.pid); usleep 2000; done 2> /dev/null &)"""
 
 
-def scenario(guest, kexecs=8):
+def scenario(guest, kexecs=15):
     for _ in range(kexecs):
         guest.run("/lab/supplicant start && /lab/client hold 2 && sleep 0.5")
         for what in 6001, 6004:
@@ -23,7 +23,7 @@ def scenario(guest, kexecs=8):
         guest.figure("shutdown", guest.shutdown(), "s")
         clients.nothing_left(guest)
         late = guest.text.count("calls did not finish within")
-        if late > 1:
+        if late:
             break
     guest.figure("calls that took too long", late, "times")
-    guest.must(late > 1, f"{late} calls took 500 ms, in {kexecs} kexecs: the supplicant is not slow")
+    guest.must(late, f"in {kexecs} kexecs no call took 500 ms: the supplicant is not slow")
