@@ -42,7 +42,7 @@ fragments=("$top/lab/kernel/lab.config" "$top/lab/kernel/$arch.config"
 options=()
 case $variant in
 plain)	;;
-debug)	fragments+=("$top/kernel/configs/tee-debug.config" "$top/lab/kernel/fault.config") ;;
+debug)	fragments+=("$top/kernel/configs/tee-debug.config" "$top/lab/kernel/debug.config") ;;
 gcov)	fragments+=("$top/lab/kernel/gcov.config")
 	options=(GCOV_PROFILE_confidential.o=y GCOV_PROFILE_confidential-mmio.o=y) ;;
 size)	fragments+=("$top/lab/kernel/size.config")
