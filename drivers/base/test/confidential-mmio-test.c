@@ -483,6 +483,12 @@ static void ccr_pci_window(struct kunit *test)
 }
 #endif
 
+static void ccr_needs_sides(struct kunit *test)
+{
+	if (!IS_ENABLED(CONFIG_X86) && !IS_ENABLED(CONFIG_ARM64))
+		kunit_skip(test, "needs an ioremap() that maps MMIO as encrypted or as shared");
+}
+
 /* Can that be mapped? */
 static bool ccr_maps(struct resource *bar, unsigned int page, unsigned int pages)
 {
@@ -498,6 +504,7 @@ static void ccr_ioremap(struct kunit *test)
 	struct ccr_ctx *ctx = test->priv;
 	struct resource *bar = &ctx->bar;
 
+	ccr_needs_sides(test);
 	KUNIT_ASSERT_EQ(test, ccr_mark(ctx->dev, bar, 1, 2), 0);
 	KUNIT_ASSERT_EQ(test, cc_test_accept(ctx->dev), 0);
 
@@ -533,6 +540,7 @@ static void ccr_ioremap_race(struct kunit *test)
 {
 	struct ccr_ctx *ctx = test->priv;
 
+	ccr_needs_sides(test);
 	cc_test_guest(test, true);
 	ccr_looks = 0;
 	kunit_activate_static_stub(test, iomem_encrypted, ccr_marked_in_between);
@@ -565,6 +573,7 @@ static void ccr_ioremap_stress(struct kunit *test)
 	unsigned int i, mapped = 0;
 	struct task_struct *task;
 
+	ccr_needs_sides(test);
 	cc_test_guest(test, true);
 	task = kthread_run(ccr_come_and_go, ctx, "confidential-mmio");
 	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
