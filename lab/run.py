@@ -200,6 +200,10 @@ def setup(test, src, args):
         # identify_cpu() clears X86_FEATURE_LA57 for a moment. KASAN takes the shadow of four
         # levels of page tables for its own then, and an interrupt's spinlock for wild.
         append += " no5lvl"
+    if test.arch == "x86_64" and args.topics == "none":
+        # make bisect boots commits without common, whose patch keeps the clocksource watchdog
+        # from hanging some boots.
+        append += " tsc=reliable"
     return Setup(arch=test.arch, abi=params["abi"], cpus=params.get("cpus", 1),
                  memory=test.get("MEMORY"), append=append, limit=test.limit, images=images,
                  rootfs=rootfs, firmware=firmware, machine=machine, cpu=cpu,
