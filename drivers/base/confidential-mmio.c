@@ -27,7 +27,9 @@
  * also after an acceptance that failed, and with the removal of @dev.
  *
  * Context: Process context, may sleep. The caller holds the device lock of
- *	    @dev.
+ *	    @dev, from the first range on until device_cc_accept() or
+ *	    device_cc_reject(): ioremap() goes by the range from here on, and
+ *	    no driver must bind in between.
  * Return: 0. On error nothing has changed:
  *	   -ENODEV if @dev is not added yet, or being removed;
  *	   -EBUSY while a driver is bound, or probing, or with @dev accepted;

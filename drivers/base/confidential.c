@@ -153,8 +153,8 @@ int device_cc_accept(struct device *dev)
  * Context: Process context, may sleep. The caller holds the device lock of
  *	    @dev.
  * Return: 0 with @dev not accepted. -EBUSY while a driver is bound, or
- *	   probing, or where a mapping has outlived its driver, as for
- *	   device_cc_accept(): the state is as it was.
+ *	   probing, or, with @dev accepted, where a mapping has outlived its
+ *	   driver, as for device_cc_accept(): the state is as it was.
  */
 int device_cc_reject(struct device *dev)
 {

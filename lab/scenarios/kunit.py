@@ -20,6 +20,7 @@ SUITES = [
     ("ffa-ima", ["smc", "x86_64"], "deferred_probe_settle"),
     ("ffa-ima", ["smc"], "tpm_crb_ffa"),
     ("confidential-devices", ["smc", "x86_64"], "confidential-device"),
+    ("confidential-devices", ["smc", "x86_64"], "confidential-off"),
     ("confidential-devices", ["smc", "x86_64"], "confidential-sequence"),
     ("confidential-devices", ["smc", "x86_64"], "confidential-dma"),
     ("confidential-devices", ["smc", "x86_64"], "confidential-mmio"),
