@@ -343,7 +343,7 @@ class Tree:
             self.git("update-index", "--cacheinfo", f"100644,{blob},MAINTAINERS", index=self.index)
             tree = self.git("write-tree", index=self.index)
             return self.commit_on(tree, "MAINTAINERS: Add the entries of tee-linux\n", tip)
-        return self.once(make, "maintainers", tip, *entries)
+        return self.once(make, "maintainers by title", tip, *entries)
 
     def planned(self, patches):
         """The tip that these patches make, if they were assembled; else None."""
@@ -378,15 +378,14 @@ def maintainer_entries(text):
 
 
 def merge_maintainers(text, entries):
-    """Each entry goes where its neighbours' titles say; mainline's own order stays."""
+    """Each entry goes behind the one that precedes it by the alphabet, as not all of
+    mainline's are in order; those stay where they are."""
     parts = re.split(r"\n{2,}", text.strip("\n"))
     first = next((n for n, p in enumerate(parts) if re.search(r"^[MLSF]:\t", p, re.M)
                   and "\n" in p and not p.startswith(("\t", " "))), len(parts))
     for entry in entries:
-        title = entry.split("\n")[0]
-        at = next((n for n in range(first, len(parts)) if parts[n].split("\n")[0] > title
-                   and (n == first or parts[n - 1].split("\n")[0] <= title)), len(parts))
-        if at == len(parts) and parts[-1].startswith("THE REST\n"):
-            at -= 1
+        titles = {part.split("\n")[0]: n for n, part in enumerate(parts) if n >= first}
+        before = [t for t in titles if t <= entry.split("\n")[0] and t != "THE REST"]
+        at = titles[max(before)] + 1 if before else first
         parts.insert(at, entry)
     return "\n\n".join(parts) + "\n"

@@ -31,7 +31,8 @@ KERNEL = {
     "Makefile": "VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\n", "Kbuild": "\n", ".clang-format": "x\n",
     ".gitignore": ".*\n*.o\n*.s\n\n#\n# Debian packaging: ignore everything at the top level\n#\n/*\n!/debian/\n",
     "MAINTAINERS": "List of maintainers\n===================\n\n\tM: is a mail\n\n"
-                   "ALPHA\nM:\tA <a@x.org>\nF:\ta/\n\nZULU\nM:\tZ <z@x.org>\nF:\tz/\n\n"
+                   "ALPHA\nM:\tA <a@x.org>\nF:\ta/\n\nOUT OF ORDER\nM:\tO <o@x.org>\nF:\to/\n\n"
+                   "BRAVO\nM:\tB <b@x.org>\nF:\tb/\n\nZULU\nM:\tZ <z@x.org>\nF:\tz/\n\n"
                    "THE REST\nM:\tLinus <l@x.org>\nF:\t*\n",
     "drivers/tee/core.c": CORE, "drivers/tee/Makefile": "obj-y += core.o\n",
     "drivers/far.c": "int far;\n", "lib/table.s": "tracked, and ignored by the rules\n",
@@ -242,7 +243,7 @@ def round_trip_changes_nothing(lab):
     log = lab.git("log", "--first-parent", "--format=%s", "integration").split("\n")
     assert log == ["MAINTAINERS: Add the entries of tee-linux", "Merge topic 'beta'",
                    "Merge topic 'alpha'", "Merge topic 'common'", "Linux 7.3.4"], log
-    has((lab.linux / "MAINTAINERS").read_text(), "F:\ta/\n\nMIKE\nM:\tM <m@x.org>\n\nZULU")
+    has((lab.linux / "MAINTAINERS").read_text(), "F:\tb/\n\nMIKE\nM:\tM <m@x.org>\n\nZULU")
 
 
 @test
