@@ -5,7 +5,8 @@
     survived.py SRC DOTCONFIG FRAGMENT...
 
 A later fragment overrides an earlier one. A symbol that is lost, or has
-another value, is an error. One that no Kconfig file of the tree knows is an
+another value, is an error. That a module became of what was to be built in is
+none if there are fragments that want modules: it depends on one. One that no Kconfig file of the tree knows is an
 error too, unless the fork defines it: then the tree is the base, or has only
 some of the topics, and a notice is enough.
 """
@@ -55,7 +56,9 @@ def main():
         for name, value in read(fragment).items():
             wanted[name] = (value, fragment)
     have = read(dotconfig)
-    lost = {n: w for n, w in wanted.items() if have.get(n, "n") != w[0]}
+    modules = ("y", "m") if ("m" in (w[0] for w in wanted.values())) else None
+    lost = {n: w for n, w in wanted.items()
+            if have.get(n, "n") != w[0] and (w[0], have.get(n)) != modules}
     if not lost:
         return 0
     symbols = known(src)
