@@ -7,14 +7,15 @@
 #
 # SRC is a kernel tree, ARCH is arm64 or x86_64, VARIANT is plain, debug, kcsan,
 # modules, order (with KVM, and lab/kernel/order.patch), sync (the same, and
-# IMA_INIT_LATE_SYNC), psp, gcov or size. The objects go to SRC/.build-ARCH[-VARIANT]:
+# IMA_INIT_LATE_SYNC), debug-order (debug, and that patch), ffa-module (the FF-A
+# core is one), psp, gcov or size. The objects go to SRC/.build-ARCH[-VARIANT]:
 # as a direct child of SRC, the compiler sees the same relative paths whatever
 # the tree is called, so that ccache serves the fork, the base and each topic
 # from one cache. The selftests go to kselftest/ there. Prints the path of the
 # image.
 set -euo pipefail
 
-[ $# -ge 3 ] || { sed -n '4,14s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 3 ] || { sed -n '4,15s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 top=$(cd "$(dirname "$0")/.." && pwd)
 src=$(realpath "$1") arch=$2 variant=$3
 shift 3
@@ -42,14 +43,15 @@ fragments=("$top/lab/kernel/lab.config" "$top/lab/kernel/$arch.config"
 options=()
 case $variant in
 plain)	;;
-debug)	fragments+=("$top/kernel/configs/tee-debug.config" "$top/lab/kernel/debug.config") ;;
+debug|debug-order)
+	fragments+=("$top/kernel/configs/tee-debug.config" "$top/lab/kernel/debug.config") ;;
 gcov)	fragments+=("$top/lab/kernel/gcov.config")
 	options=(GCOV_PROFILE_confidential.o=y GCOV_PROFILE_confidential-mmio.o=y) ;;
 size)	fragments+=("$top/lab/kernel/size.config")
 	options=(KBUILD_BUILD_VERSION=1) ;;	# else it counts the builds
-kcsan|modules|order|psp) fragments+=("$top/lab/kernel/$variant.config") ;;
+kcsan|ffa-module|modules|order|psp) fragments+=("$top/lab/kernel/$variant.config") ;;
 sync)	fragments+=("$top/lab/kernel/order.config" "$top/lab/kernel/sync.config") ;;
-*)	die "no such VARIANT: $variant (plain, debug, kcsan, modules, order, sync, psp, gcov or size)" ;;
+*)	die "no such VARIANT: $variant (plain, debug, kcsan, modules, order, sync, debug-order, ffa-module, psp, gcov or size)" ;;
 esac
 for f in "$@"; do
 	[ -e "$f" ] || f=$top/$f
@@ -74,7 +76,7 @@ kmake() {
 # Variants with a patch: of a tree of links, with the one file that it changes.
 tree=$src
 case $variant in
-order|sync)
+order|sync|debug-order)
 	links=$src/.order
 	mkdir -p "$links/init" "$links/${out##*/}"
 	for f in "$src"/* "$src"/init/*; do

@@ -108,6 +108,10 @@ class Test:
         return "debug" if self.debug else self.get("VARIANT")
 
     @property
+    def checks_itself(self):
+        return self.variant.startswith("debug")
+
+    @property
     def firmware(self):
         return self.get("FIRMWARE") or self.params["abi"]
 
@@ -119,7 +123,7 @@ class Test:
     @property
     def limit(self):
         """The debug kernel is slower; its figures are not compared."""
-        return self.get("LIMIT") * (4 if self.variant == "debug" else 1)
+        return self.get("LIMIT") * (4 if self.checks_itself else 1)
 
     @property
     def topic(self):
@@ -196,7 +200,7 @@ def setup(test, src, args):
     machine, cpu, append = test.get("MACHINE"), test.get("CPU"), test.get("APPEND")
     if test.get("PKVM"):
         machine, cpu, append = f"{machine},virtualization=on", "cortex-a72", f"kvm-arm.mode=protected {append}"
-    if test.arch == "x86_64" and test.variant == "debug":
+    if test.arch == "x86_64" and test.checks_itself:
         # identify_cpu() clears X86_FEATURE_LA57 for a moment. KASAN takes the shadow of four
         # levels of page tables for its own then, and an interrupt's spinlock for wild.
         append += " no5lvl"
@@ -225,7 +229,7 @@ def perform(test, tree, src, args):
                 guest.figure("boot", guest.boot(), "s")
             wanted = inspect.signature(test.module.scenario).parameters
             test.module.scenario(guest, **{k: v for k, v in test.params.items() if k in wanted})
-            if test.variant == "debug" and test.get("BOOT"):
+            if test.checks_itself and test.get("BOOT"):
                 guest.leaks()
         except Trouble as trouble:
             result.update(outcome=trouble.outcome, message=str(trouble), tail=guest.tail())

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Linters over our scripts, checkpatch over the series, sparse and W=1 over the
-# kernel files that the series add or change. Prints KTAP.
+# kernel files that the series add or change, what Kconfig allows. Prints KTAP.
 #
 #   lab/style.sh SRC
 # shellcheck disable=SC2317 # ok calls the functions below
@@ -53,6 +53,7 @@ echo "KTAP version 1"
 	ok shellcheck shellcheck -x $scripts
 	ok pyflakes /usr/bin/python3 -m pyflakes $pythons
 }
+ok 'CRB over FF-A built in and as a module' lab/kernel/mixes.sh "$src"
 for topic in $(git -C "$src" for-each-ref --format='%(refname:short)' refs/heads/topic); do
 	ok "checkpatch ${topic#topic/}" checkpatch "base..$topic"
 done

@@ -7,6 +7,7 @@
 Each test has a copy of the scripts, a cache of its own, and stand-ins on PATH
 for the programs that would take long, need the network, or boot a machine.
 """
+import ast
 import json
 import os
 import pathlib
@@ -198,6 +199,10 @@ def a_symbol_that_does_not_survive(lab):
         "CONFIG_DELTA=y is in no Kconfig", "CONFIG_CONFIDENTIAL_DEVICES is not in this tree")
     assert "ALPHA" not in out
     lab.write("f.config", "CONFIG_ALPHA=y\n# CONFIG_BETA is not set\n")
+    assert lab.run("lab/kernel/survived.py", "src", "src/.config", "f.config") == ""
+    # On the base CONFIG_TCG_ARM_CRB_FFA can be no more than TCG_CRB, a module in modules.config.
+    lab.write("src/.config", "CONFIG_ALPHA=m\nCONFIG_GAMMA=m\n")
+    lab.write("f.config", "CONFIG_ALPHA=m\nCONFIG_GAMMA=y\n")
     assert lab.run("lab/kernel/survived.py", "src", "src/.config", "f.config") == ""
 
 
@@ -825,6 +830,38 @@ def fixes_are_missed_by_tests_that_there_are(lab):
     for name in re.findall(r"(?:red|green): ([^,\s]+)", named):
         has(there, f"{name} ")
     assert len(named.splitlines()) == len(list((TOP / "lab/without").glob("*.patch")))
+
+
+# What a fix's absence makes mainline, or a tool, say.
+THEIRS = ["Failed to open TEE context", "INFO: task", "NULL pointer", "WARNING: drivers/base/core.c",
+          "WARNING: kernel/dma/direct.c", "at device_links_driver_bound", "at dma_direct_map_phys",
+          "blocked for more than"]
+
+
+def may_be_said():
+    """All that a test could end with: scenarios' words, NUL for what is put into them, and sources."""
+    for path in [*TOP.glob("lab/scenarios/*.py"), TOP / "lab/guest.py"]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(part.value if isinstance(part, ast.Constant) else "\0" for part in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+    for top in ("drivers", "kernel", "lab/rootfs", "security", "series", "tools"):
+        for path in (path for path in (TOP / top).rglob("*") if path.is_file()):
+            yield path.read_text()
+    yield from THEIRS
+
+
+@test
+def what_a_missing_fix_has_a_test_say(_):
+    """Whoever words a scenario anew has to word its patches anew; that would be seen hours later."""
+    said = "\n".join(may_be_said())
+    for patch in (TOP / "lab/without").glob("*.patch"):
+        for regex in re.findall(r"^Red: \S+ (.*)$", patch.read_text().partition("\ndiff ")[0], re.M):
+            for words in re.split(r"\.\*?|\||\\\S\+?|\[.*?\]|'", regex):
+                wanted = " ".join(f"(?:{re.escape(word)}|\\S*\0)" if re.search(r"[\d/]", word) else re.escape(word)
+                                  for word in words.split())
+                assert re.search(wanted, said), f"{patch.name}: nothing says {words!r} any more"
 
 
 @test

@@ -2,7 +2,9 @@
 """IMA has its TPM no later than by IMA_INIT_LATE_SYNC, and what has no TPM boots as fast"""
 import re
 
-# With a TPM behind FF-A; without it, and without FF-A.
+# With a TPM behind FF-A; without it, and without FF-A. Not with protected KVM: the
+# base's IMA has no TPM there, wherever it starts (ima_order), so that there is nothing
+# to compare with, and its last line would come before the probes that it settles.
 MATRIX = {"abi": ["ffa", "smc"]}
 TOPIC = "ffa-ima"
 SUITE = "soak"

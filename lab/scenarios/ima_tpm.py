@@ -3,23 +3,44 @@
 import hashlib
 import re
 
+import ima
+
 MATRIX = {"abi": ["ffa"],
-          "tpm": ["absent", "version", "refuses", "stuck", "busy", "slow", "late", "carried", "trimmed",
-                  "forged"]}
+          "tpm": ["absent", "module", "version", "refuses", "fails", "stuck", "busy", "slow", "first",
+                  "second", "late", "carried", "trimmed", "forged"]}
 TOPIC = "ffa-ima"
 TPM = ACPI = True
 SELFTEST = "ima/test_tpm.sh"
 LIMIT = 90
 
+
+def VARIANT(tpm, **_):
+    return "ffa-module" if tpm == "module" else "plain"
+
+
+def SUITE(tpm, **_):
+    return "soak" if tpm == "module" else "check"   # for want of that kernel
+
+
+def ROOTFS(tpm, **_):
+    return ["tpm"] if tpm == "late" else []
+
+
 # What the TPM's service does, what the kernel's log must say of it, once, and
 # what becomes of the TPM.
 CASES = {
     "absent": ({"absent": 1}, "no FF-A partition has a TPM service that can be used", "none"),
+    # In a kernel that has the FF-A core as a module.
+    "module": ({}, "this TPM needs a kernel with CONFIG_TCG_ARM_CRB_FFA", "none"),
     "version": ({"version": 2 << 16}, "TPM service unusable: interface version 2.0, 1.x is needed", "none"),
     "refuses": ({"status": 0x8e00000a}, "TPM service refused a locality request at locality 0: -13", "none"),
+    "fails": ({"status": 0x8e00000b}, "TPM service refused a locality request at locality 0: -12", "none"),
     "stuck": ({"busy": 10 ** 9}, "TPM service unusable: interface version not to be had: -16", "none"),
     "busy": ({"busy": 20}, "", "anchored"),
     "slow": ({"delay": 20}, "", "anchored"),
+    # Takes one kind of direct requests only.
+    "first": ({"flags": 1}, "", "anchored"),
+    "second": ({"flags": 2}, "", "anchored"),
     # Busy for as long as the kernel asks before IMA is initialised, once.
     "late": ({"busy": 1}, "TPM service unusable: interface version not to be had: -16", "none"),
     # The same, and the TPM is there for the next kernel.
@@ -45,7 +66,7 @@ def scenario(guest, tpm):
     _, line, state = CASES[tpm]
     log = guest.dmesg()
     said = [words for words in log.splitlines()
-            if re.search(r"MSFT0101:|arm-ffa-\d", words) and "ABI version" not in words]
+            if re.search(r"MSFT0101:|arm-ffa-\d|ffa-crb|CRB_FFA:", words) and "ABI version" not in words]
     guest.must(len(said) == bool(line) and line in "".join(said),
                f"of the TPM the log must say {line!r}, and no more: {said}")
     bypass = "ima: No TPM chip found, activating TPM-bypass!" in log
@@ -66,15 +87,28 @@ def check(guest, state):
 
 
 def late(guest):
-    """The FF-A core is bound again, and with it the TPM: nobody has to look for it."""
-    guest.run("cd /sys/bus/platform/drivers/arm-ffa && echo arm-ffa > unbind && echo arm-ffa > bind")
-    guest.run("i=0; while ! [ -e /dev/tpm0 ] && [ $i -lt 50 ]; do i=$((i + 1)); sleep 0.1; done; ls /dev/tpm0")
-    guest.must("tpm0 came after IMA had started without a TPM" in guest.dmesg(), "IMA does not say that the TPM is late")
-    check(guest, "missed")
-    # Not what a violation leads to, which any list may have: a digest that none has
-    pcr = guest.run("cat /sys/class/tpm/tpm0/pcr-sha256/10").strip().lower()
-    expected = hashlib.sha256(bytes(64)).hexdigest()
-    guest.must(pcr == expected, f"PCR 10 is {pcr}, not invalidated: {expected}")
+    """The FF-A core is bound again, and with it the TPM: nobody has to look for it. Then another one comes."""
+    pcrs = {bank: bytes(size) for bank, size in ima.BANKS.items()}
+    for count in (1, 2):
+        guest.run("cd /sys/bus/platform/drivers/arm-ffa && echo arm-ffa > unbind && echo arm-ffa > bind")
+        guest.run("i=0; while ! [ -e /dev/tpm0 ] && [ $i -lt 50 ]; do i=$((i + 1)); sleep 0.1; done; ls /dev/tpm0")
+        said = guest.dmesg().count("tpm0 came after IMA had started without a TPM")
+        guest.must(said == count, f"IMA says of {said} late TPMs, not of {count}")
+        check(guest, "missed")
+        # Not what a violation leads to, which any list may have: a digest that none has
+        for bank, pcr in pcrs.items():
+            pcrs[bank] = pcr = hashlib.new(bank, pcr + bytes(len(pcr))).digest()
+            found = guest.run(f"cat /sys/class/tpm/tpm0/pcr-{bank}/10").strip().lower()
+            guest.must(found == pcr.hex(),
+                       f"PCR 10 ({bank}) of late TPM {count} is {found}, not invalidated: {pcr.hex()}")
+        records = names(guest).count("tpm/missed")
+        guest.must(records == 1, f"after {count} late TPMs the list has {records} tpm/missed, not 1")
+        # Whoever checks the one against the other.
+        for option in ("", "--ignore-violations"):
+            said = guest.run(f"{ima.READ} sha256 > /tmp/pcrs; evmctl {option} ima_measurement "
+                             f"--pcrs sha256,/tmp/pcrs {ima.LIST % 'binary'} 2>&1; echo status $?")
+            guest.must("status 0" not in said and "Failed to match" in said,
+                       f"evmctl {option} takes a list for good that no TPM has seen: {said}")
 
 
 def names(guest):

@@ -19,6 +19,7 @@ SUITES = [
     ("optee-kexec", ["smc"], "tstee"),
     ("ffa-ima", ["smc", "x86_64"], "deferred_probe_settle"),
     ("ffa-ima", ["smc"], "tpm_crb_ffa"),
+    ("ffa-ima", ["smc"], "tpm_chip"),
     ("confidential-devices", ["smc", "x86_64"], "confidential-device"),
     ("confidential-devices", ["smc", "x86_64"], "confidential-off"),
     ("confidential-devices", ["smc", "x86_64"], "confidential-sequence"),

@@ -30,6 +30,9 @@ struct settle_device {
 	unsigned int defer_ms;
 	/* Binds when these two have begun to sleep */
 	struct settle_device *rivals;
+	/* Adds that one before it binds: a controller, and what is behind it */
+	struct settle_device *child;
+	bool added;
 	struct completion in_thread;
 	/* What the probe did */
 	int probes;
@@ -65,6 +68,8 @@ static int settle_probe(struct platform_device *pdev)
 
 	if (d->settles)
 		driver_deferred_probe_settle();
+	if (d->child)
+		d->child->added = !platform_device_add(d->child->pdev);
 	if (d->sleep_ms)
 		msleep(d->sleep_ms);
 	for (i = 0; d->rivals && !settle_asleep(d->rivals) && i < 5000; i++)
@@ -89,9 +94,8 @@ static struct platform_driver settle_async_driver = {
 	},
 };
 
-/* Adds device @i of the test, and waits until its first probe has deferred. */
-static struct settle_device *settle_add(struct kunit *test, int i,
-					const struct platform_driver *drv)
+static struct settle_device *settle_alloc(struct kunit *test, int i,
+					  const struct platform_driver *drv)
 {
 	struct settle_test *t = test->priv;
 	struct settle_device *d = &t->devices[i];
@@ -99,6 +103,15 @@ static struct settle_device *settle_add(struct kunit *test, int i,
 	d->pdev = kunit_platform_device_alloc(test, drv->driver.name, i);
 	KUNIT_ASSERT_NOT_NULL(test, d->pdev);
 	KUNIT_ASSERT_EQ(test, platform_device_add_data(d->pdev, &d, sizeof(d)), 0);
+	return d;
+}
+
+/* Adds device @i of the test, and waits until its first probe has deferred. */
+static struct settle_device *settle_add(struct kunit *test, int i,
+					const struct platform_driver *drv)
+{
+	struct settle_device *d = settle_alloc(test, i, drv);
+
 	KUNIT_ASSERT_EQ(test, kunit_platform_device_add(test, d->pdev), 0);
 	wait_for_device_probe();
 	KUNIT_ASSERT_GE(test, READ_ONCE(d->probes), 1);
@@ -161,6 +174,30 @@ static void settle_after_async(struct kunit *test)
 	driver_deferred_probe_settle();
 	KUNIT_EXPECT_TRUE(test, READ_ONCE(b->bound));
 	KUNIT_EXPECT_TRUE(test, READ_ONCE(a->bound));
+}
+
+/*
+ * A controller waits for its clock, and has the device that is behind it when it
+ * gets that, as with SPI and I2C. The device's probe is asynchronous, and is
+ * deferred as well, as long as the controller's has not ended.
+ */
+static void settle_controller(struct kunit *test)
+{
+	struct settle_device *controller = settle_add(test, 0, &settle_driver);
+	struct settle_device *child = settle_alloc(test, 1, &settle_async_driver);
+
+	child->needs = controller;
+	child->sleep_ms = 50;
+	WRITE_ONCE(child->ready, true);
+	controller->child = child;
+	controller->sleep_ms = 50;
+	WRITE_ONCE(controller->ready, true);
+	driver_deferred_probe_settle();
+	KUNIT_EXPECT_TRUE(test, READ_ONCE(controller->bound));
+	KUNIT_EXPECT_TRUE(test, READ_ONCE(child->bound));
+	KUNIT_EXPECT_GE(test, READ_ONCE(child->probes), 2);
+	if (child->added)
+		platform_device_del(child->pdev);
 }
 
 /*
@@ -296,6 +333,7 @@ static struct kunit_case settle_cases[] = {
 	KUNIT_CASE(settle_chain),
 	KUNIT_CASE(settle_async),
 	KUNIT_CASE(settle_after_async),
+	KUNIT_CASE(settle_controller),
 	KUNIT_CASE(settle_defer_at_once),
 	KUNIT_CASE(settle_leaves),
 	KUNIT_CASE(settle_in_deferred_probe),

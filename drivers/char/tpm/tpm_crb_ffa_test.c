@@ -11,6 +11,7 @@
 
 #include <linux/arm_ffa.h>
 #include <linux/device.h>
+#include <linux/notifier.h>
 #include <linux/platform_device.h>
 #include <linux/sched.h>
 #include <linux/uuid.h>
@@ -88,6 +89,11 @@ static struct ffa_partition_info partition = {
 	.uuid = UUID_INIT(0x17b862a4, 0x1806, 0x4faf,
 			  0x86, 0xb3, 0x08, 0x9a, 0x58, 0x35, 0x38, 0x61),
 };
+
+static int is_service(struct device *dev, const void *unused)
+{
+	return uuid_equal(&to_ffa_dev(dev)->uuid, &partition.uuid);
+}
 
 static void remove_service(void *dev)
 {
@@ -310,6 +316,36 @@ static void service_unbound_and_bound(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, bound(pdev));
 }
 
+/* The TPM's probe comes when nothing would unbind the TPM any more. */
+static struct platform_device *latecomer;
+
+static int probe_latecomer(struct notifier_block *nb, unsigned long action, void *dev)
+{
+	if (action == BUS_NOTIFY_UNBIND_DRIVER && is_service(dev, NULL))
+		KUNIT_EXPECT_GE(running, device_attach(&latecomer->dev), 0);
+	return NOTIFY_DONE;
+}
+
+static void service_being_unbound(struct kunit *test)
+{
+	struct notifier_block nb = { .notifier_call = probe_latecomer };
+	struct ffa_device *dev;
+
+	latecomer = add_consumer(test);
+	dev = add_service(test);
+	KUNIT_ASSERT_FALSE(test, bound(latecomer));
+
+	KUNIT_ASSERT_EQ(test, bus_register_notifier(&ffa_bus_type, &nb), 0);
+	device_release_driver(&dev->dev);
+	bus_unregister_notifier(&ffa_bus_type, &nb);
+	KUNIT_EXPECT_EQ(test, init_result, -EPROBE_DEFER);
+	KUNIT_EXPECT_FALSE(test, bound(latecomer));
+
+	KUNIT_EXPECT_EQ(test, device_attach(&dev->dev), 1);
+	driver_deferred_probe_settle();
+	KUNIT_EXPECT_TRUE(test, bound(latecomer));
+}
+
 static void service_removed(struct kunit *test)
 {
 	struct ffa_device *dev = add_service(test);
@@ -345,11 +381,6 @@ static int tpm_crb_ffa_test_init(struct kunit *test)
 	return 0;
 }
 
-static int is_service(struct device *dev, const void *unused)
-{
-	return uuid_equal(&to_ffa_dev(dev)->uuid, &partition.uuid);
-}
-
 /* A machine that has the real thing can have no other: that one is in use. */
 static int tpm_crb_ffa_suite_init(struct kunit_suite *suite)
 {
@@ -382,6 +413,7 @@ static struct kunit_case tpm_crb_ffa_cases[] = {
 	KUNIT_CASE(core_not_ready),
 	KUNIT_CASE(core_missing),
 	KUNIT_CASE(service_unbound_and_bound),
+	KUNIT_CASE(service_being_unbound),
 	KUNIT_CASE(service_removed),
 	KUNIT_CASE(only_one_service),
 	{}

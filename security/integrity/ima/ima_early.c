@@ -84,8 +84,9 @@ void __init ima_early_begin(void)
  * The TPM, if there is one, and the digests of its banks have been set up.
  *
  * Context: IMA's initcall. Sends commands to the TPM.
- * Return: 0, or the error of @first. What has waited is stored all the same,
- *	   each error of that is in the audit log.
+ * Return: 0, or the error of @first. What has waited is stored all the same.
+ *	   What cannot be stored is lost, as it is at any other time: the audit
+ *	   log has it, if it is not memory that is missing.
  */
 int __init ima_early_end(int (*first)(void))
 {

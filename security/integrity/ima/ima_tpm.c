@@ -20,13 +20,13 @@ static const char tpm_none_name[] = "tpm/none";
 static const char tpm_missed_name[] = "tpm/missed";
 
 enum ima_tpm_state {
-	IMA_TPM_UNDECIDED,	/* IMA has not been initialised, or is disabled */
+	IMA_TPM_UNDECIDED,	/* IMA has not looked for the last time, or is disabled */
 	IMA_TPM_ANCHORED,
 	IMA_TPM_NONE,
 	IMA_TPM_MISSED,
 };
 
-/* Serialises the decision that there is no TPM with the arrival of one. */
+/* Serialises the last look for a TPM with the arrival of one. */
 static DEFINE_MUTEX(ima_tpm_lock);
 static enum ima_tpm_state ima_tpm_state;
 
@@ -142,12 +142,39 @@ static void ima_tpm_missed(struct tpm_chip *chip)
 }
 
 /**
+ * ima_tpm_find() - look for a TPM to extend
+ * @last: if there is none, IMA does without
+ *
+ * A TPM that this does not find the last time is one for ima_tpm_available(), be
+ * it that another one has come with it.
+ *
+ * Context: IMA's initcall. May sleep. With @last, measurements must be able to
+ *	    wait, see ima_early_begin(), or the list be ready.
+ * Return: the TPM, with a reference, or NULL.
+ */
+struct tpm_chip *__init ima_tpm_find(bool last)
+{
+	struct tpm_chip *chip;
+
+	guard(mutex)(&ima_tpm_lock);
+
+	/* IMA begins anew, with another hash: what has come meanwhile is late */
+	if (ima_tpm_state != IMA_TPM_UNDECIDED)
+		return NULL;
+
+	chip = tpm_default_chip();
+	if (!chip && last)
+		WRITE_ONCE(ima_tpm_state, IMA_TPM_NONE);
+	return chip;
+}
+
+/**
  * ima_tpm_available() - tell IMA of a TPM
  * @chip: TPM that takes commands
  *
  * For the TPM core, before user space can use @chip, and again when
- * tpm_default_chip() can find it: whatever IMA decides in between, it learns of
- * @chip. A TPM that comes after IMA has started without one is reported, its
+ * tpm_default_chip() can find it: if IMA looks for the last time in between, it
+ * learns of @chip then. A TPM that comes after IMA has started without one is reported, its
  * PCR is invalidated, and so is the measurement list. Measurements are not
  * replayed into it.
  *
@@ -285,32 +312,22 @@ static void __init ima_tpm_carried(void)
 }
 
 /**
- * ima_tpm_decided() - from here on a TPM is too late
+ * ima_tpm_decided() - tell what has become of a TPM that IMA has
  *
- * The list must be ready to take a record: of a TPM that has come since IMA
- * looked for one, or of what kexec has carried over.
+ * The list must be ready to take a record of what kexec has carried over.
  *
- * Context: IMA's initcall. Sends commands to the TPM.
+ * Context: IMA's initcall. May send commands to the TPM.
  */
 void __init ima_tpm_decided(void)
 {
-	struct tpm_chip *chip;
+	guard(mutex)(&ima_tpm_lock);
 
-	scoped_guard(mutex, &ima_tpm_lock) {
-		if (!ima_tpm_chip)
-			ima_tpm_state = IMA_TPM_NONE;
-		else if (ima_tpm_carried_none || ima_tpm_carried_missed)
-			ima_tpm_carried();
-		else
-			ima_tpm_state = IMA_TPM_ANCHORED;
-	}
-
-	if (ima_tpm_chip)
+	/* Decided by the last look */
+	if (!ima_tpm_chip)
 		return;
 
-	chip = tpm_default_chip();
-	if (chip) {
-		ima_tpm_available(chip);
-		put_device(&chip->dev);
-	}
+	if (ima_tpm_carried_none || ima_tpm_carried_missed)
+		ima_tpm_carried();
+	else
+		WRITE_ONCE(ima_tpm_state, IMA_TPM_ANCHORED);
 }
