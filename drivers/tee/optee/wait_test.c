@@ -4,7 +4,6 @@
  * supplicant; and of how long the shutdown waits for memory
  */
 
-#include <kunit/static_stub.h>
 #include <kunit/test.h>
 #include <linux/completion.h>
 #include <linux/delay.h>
@@ -162,6 +161,66 @@ static void thread_in_use(struct kunit *test)
 	kfree(cq);
 }
 
+/* When the machine goes down they do not, whether they wait already or come then. */
+static void thread_in_use_going_down(struct kunit *test)
+{
+	struct optee_call_queue *cq = queue(test, 0);
+	struct optee_call_waiter inside;
+	struct caller *before, *after;
+
+	optee_cq_wait_init(cq, &inside, false);
+	before = caller_start(test, cq, 0);
+	complete(&before->go);
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&before->done,
+							  msecs_to_jiffies(50)), 0);
+	optee_cq_going_down(cq);
+	after = caller_start(test, cq, 0);
+	complete(&after->go);
+	KUNIT_EXPECT_EQ(test, caller_end(test, before), -EBUSY);
+	KUNIT_EXPECT_EQ(test, caller_end(test, after), -EBUSY);
+	optee_cq_wait_final(cq, &inside);
+	KUNIT_EXPECT_TRUE(test, list_empty(&cq->waiters));
+	kfree(cq);
+}
+
+/* They are not turned away at once: a call may end, and leave its thread. */
+static void thread_asked_for_going_down(struct kunit *test)
+{
+	struct optee_call_queue *cq = queue(test, 0);
+	struct optee_call_waiter inside;
+	struct caller *caller;
+
+	optee_cq_wait_init(cq, &inside, false);
+	optee_cq_going_down(cq);
+	caller = caller_start(test, cq, 10);
+	complete(&caller->go);
+	KUNIT_EXPECT_EQ(test, caller_end(test, caller), 0);
+	optee_cq_wait_final(cq, &inside);
+	kfree(cq);
+}
+
+/* Where threads are counted, secure world is asked then, and the count stays right. */
+static void thread_counted_going_down(struct kunit *test)
+{
+	struct optee_call_queue *cq = queue(test, 1);
+	struct optee_call_waiter inside;
+	struct caller *before, *after;
+
+	optee_cq_wait_init(cq, &inside, false);
+	before = caller_start(test, cq, 0);
+	complete(&before->go);
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&before->queued,
+							  msecs_to_jiffies(50)), 0);
+	optee_cq_going_down(cq);
+	after = caller_start(test, cq, 0);
+	complete(&after->go);
+	KUNIT_EXPECT_EQ(test, caller_end(test, before), -EBUSY);
+	KUNIT_EXPECT_EQ(test, caller_end(test, after), -EBUSY);
+	optee_cq_wait_final(cq, &inside);
+	KUNIT_EXPECT_EQ(test, cq->free_thread_count, 1);
+	kfree(cq);
+}
+
 /**
  * struct listener - a call that waits for a notification
  * @optee:	the instance, of which only the notifications are set up
@@ -305,18 +364,13 @@ static struct asker *asker(struct kunit *test)
 	return asker;
 }
 
-static bool yes(void)
-{
-	return true;
-}
-
 /* When the machine goes down: some time for the answer, but not for the next. */
 static void supp_silent_going_down(struct kunit *test)
 {
 	struct asker *silent = asker(test);
 	unsigned long start = jiffies;
 
-	kunit_activate_static_stub(test, optee_goes_down, yes);
+	optee_supp_going_down(&silent->optee.supp);
 	KUNIT_EXPECT_EQ(test, optee_supp_thrd_req(&silent->ctx, 0, 0, NULL),
 			TEEC_ERROR_COMMUNICATION);
 	KUNIT_EXPECT_GE(test, jiffies_to_msecs(jiffies - start), 250);
@@ -330,13 +384,34 @@ static void supp_silent_going_down(struct kunit *test)
 	kfree(silent);
 }
 
+/* One that has been asked before has as much from then on. */
+static void supp_asked_before_going_down(struct kunit *test)
+{
+	struct asker *silent = asker(test);
+	unsigned long start;
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(asker_fn, silent, "optee-asker")));
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&silent->done,
+							  msecs_to_jiffies(50)), 0);
+	start = jiffies;
+	optee_supp_going_down(&silent->optee.supp);
+	KUNIT_ASSERT_NE(test, wait_for_completion_timeout(&silent->done,
+							  msecs_to_jiffies(LONG_MS)), 0);
+	KUNIT_EXPECT_GE(test, jiffies_to_msecs(jiffies - start), 250);
+	KUNIT_EXPECT_EQ(test, silent->ret, TEEC_ERROR_COMMUNICATION);
+	KUNIT_EXPECT_TRUE(test, silent->optee.supp.shutdown);
+
+	optee_supp_uninit(&silent->optee.supp);
+	kfree(silent);
+}
+
 /* One that is not there does not come any more. */
 static void supp_absent_going_down(struct kunit *test)
 {
 	struct asker *absent = asker(test);
 	unsigned long start = jiffies;
 
-	kunit_activate_static_stub(test, optee_goes_down, yes);
+	optee_supp_going_down(&absent->optee.supp);
 	optee_supp_release(&absent->optee.supp);
 	KUNIT_EXPECT_EQ(test, optee_supp_thrd_req(&absent->ctx, 0, 0, NULL),
 			TEEC_ERROR_COMMUNICATION);
@@ -382,6 +457,8 @@ struct taker {
 	struct completion finish;
 };
 
+KUNIT_DEFINE_ACTION_WRAPPER(shutdown_uninit, optee_shutdown_uninit, struct optee *);
+
 static struct taker *taker(struct kunit *test,
 			   void (*take_back)(struct optee *optee, bool idle))
 {
@@ -394,6 +471,7 @@ static struct taker *taker(struct kunit *test,
 	taker->ops.take_back = take_back;
 	taker->optee.ops = &taker->ops;
 	optee_shutdown_init(&taker->optee);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, shutdown_uninit, &taker->optee), 0);
 
 	return taker;
 }
@@ -453,11 +531,15 @@ static struct kunit_case optee_wait_cases[] = {
 	KUNIT_CASE_SLOW(no_thread_for_three),
 	KUNIT_CASE_SLOW(no_thread_counted),
 	KUNIT_CASE_SLOW(thread_in_use),
+	KUNIT_CASE_SLOW(thread_in_use_going_down),
+	KUNIT_CASE(thread_asked_for_going_down),
+	KUNIT_CASE_SLOW(thread_counted_going_down),
 	KUNIT_CASE(notified),
 	KUNIT_CASE_SLOW(notif_timeout),
 	KUNIT_CASE(notif_aborted),
 	KUNIT_CASE(notif_after_abort),
 	KUNIT_CASE_SLOW(supp_silent_going_down),
+	KUNIT_CASE_SLOW(supp_asked_before_going_down),
 	KUNIT_CASE(supp_absent_going_down),
 	KUNIT_CASE_SLOW(supp_silent),
 	KUNIT_CASE(memory_under_way),
