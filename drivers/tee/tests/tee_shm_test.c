@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * KUnit tests of shared memory: what becomes of it if a fake TEE driver does
- * not register it, and when it is unregistered
+ * not register it, when it is unregistered, and when it is not
  */
 
 #include <kunit/test.h>
@@ -13,6 +13,7 @@
 #include <linux/slab.h>
 #include <linux/tee_core.h>
 #include <linux/uaccess.h>
+#include "../tee_private.h"
 
 #define FAKE_IMPL_ID	0xfa4f
 
@@ -22,7 +23,7 @@
  * struct fake_tee - the fake driver and the secure world behind it
  * @teedev:		the device under test
  * @pool:		pool of pages that are registered when allocated
- * @error:		what registering memory returns
+ * @error:		what registering and unregistering memory returns
  * @hold:		take a reference to each page that comes by
  * @pages:		the pages of the last call to register memory
  * @num_pages:		how many of them
@@ -88,7 +89,7 @@ static int fake_shm_register(struct tee_context *ctx, struct tee_shm *shm,
 static int fake_shm_unregister(struct tee_context *ctx, struct tee_shm *shm)
 {
 	to_fake(ctx)->num_shms--;
-	return 0;
+	return to_fake(ctx)->error;
 }
 
 static const struct tee_driver_ops fake_ops = {
@@ -292,6 +293,62 @@ static void tee_shm_free_unregisters(struct kunit *test)
 	teedev_close_context(ctx);
 }
 
+/* What the TEE does not give back is nobody's: it may still write there. */
+static void tee_shm_alloc_kept(struct kunit *test)
+{
+	struct fake_tee *fake = test->priv;
+	struct tee_context *ctx;
+	struct tee_shm *shm;
+
+	fake->hold = true;
+	ctx = teedev_open(fake->teedev);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, ctx);
+	shm = tee_shm_alloc_kernel_buf(ctx, 3 * PAGE_SIZE);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, shm);
+
+	fake->error = -EBUSY;
+	tee_shm_free(shm);
+	KUNIT_EXPECT_EQ(test, fake->num_pages, 3UL);
+	for (size_t n = 0; n < fake->num_pages; n++) {
+		int count = page_count(fake->pages[n]);
+
+		KUNIT_EXPECT_EQ(test, count, 2);
+		/* The test is done with it, and so is the TEE */
+		while (count--)
+			put_page(fake->pages[n]);
+	}
+	teedev_close_context(ctx);
+}
+
+static void tee_shm_user_buf_kept(struct kunit *test)
+{
+	struct fake_tee *fake = test->priv;
+	struct tee_context *ctx;
+	struct tee_shm *shm;
+	unsigned long addr;
+
+	KUNIT_ASSERT_EQ(test, kunit_attach_mm(), 0);
+	addr = kunit_vm_mmap(test, NULL, 0, 3 * PAGE_SIZE, PROT_READ | PROT_WRITE,
+			     MAP_ANONYMOUS | MAP_PRIVATE, 0);
+	KUNIT_ASSERT_NE(test, addr, 0UL);
+	ctx = teedev_open(fake->teedev);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, ctx);
+	shm = tee_shm_register_user_buf(ctx, addr, 3 * PAGE_SIZE);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, shm);
+
+	fake->error = -EBUSY;
+	tee_shm_put(shm);
+	KUNIT_EXPECT_EQ(test, fake->num_pages, 3UL);
+	for (size_t n = 0; n < fake->num_pages; n++) {
+		struct folio *folio = page_folio(fake->pages[n]);
+
+		KUNIT_EXPECT_TRUE(test, folio_maybe_dma_pinned(folio));
+		if (folio_maybe_dma_pinned(folio))
+			unpin_user_page(fake->pages[n]);
+	}
+	teedev_close_context(ctx);
+}
+
 static int tee_shm_test_init(struct kunit *test)
 {
 	struct fake_tee *fake;
@@ -336,6 +393,8 @@ static struct kunit_case tee_shm_test_cases[] = {
 	KUNIT_CASE(tee_shm_kernel_buf_not_registered),
 	KUNIT_CASE(tee_shm_user_buf_not_registered),
 	KUNIT_CASE(tee_shm_free_unregisters),
+	KUNIT_CASE(tee_shm_alloc_kept),
+	KUNIT_CASE(tee_shm_user_buf_kept),
 	{}
 };
 

@@ -484,7 +484,7 @@ static void tee_shutdown_any_order(struct kunit *test)
 	}
 }
 
-/* A call that waits in the driver is woken up and gets an error */
+/* A call that waits in the driver is woken up, and knows what for */
 static void tee_shutdown_wakes_invoke(struct kunit *test)
 {
 	struct fake_tee *fake = test->priv;
@@ -501,7 +501,7 @@ static void tee_shutdown_wakes_invoke(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->num_inside), 0);
 
 	wait_caller(test, &c);
-	KUNIT_EXPECT_EQ(test, c.rc, 0);
+	KUNIT_EXPECT_EQ(test, c.rc, -ENODEV);
 	KUNIT_EXPECT_EQ(test, c.ret, FAKE_ERROR_ABORTED);
 	tee_client_close_context(c.ctx);
 }
@@ -518,7 +518,7 @@ static void tee_shutdown_allows_driver(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, tee_device_shutdown(fake->teedev), 0);
 	wait_caller(test, &c);
-	KUNIT_EXPECT_EQ(test, c.rc, 0);
+	KUNIT_EXPECT_EQ(test, c.rc, -ENODEV);
 	KUNIT_EXPECT_EQ(test, c.ret, FAKE_ERROR_ABORTED);
 	tee_client_close_context(c.ctx);
 }
