@@ -474,6 +474,10 @@ def the_runner_compares_figures(lab):
         scenario.write("AT_MOST = {'size': (1.05, 0.4)}\n")
     has(lab.run(*run_one, status=1), "size: the median is 11, base's 10: at most 1.05 times that and 0.4 more")
     assert lab.result()["outcome"] == "failed"
+    lab.machine(READY, "guest.figure('size', 1, 's'); guest.must('fork' in str(guest.logs), 'not here')")
+    with open(lab.dir / "lab/scenarios/one.py", "a", encoding="ascii") as scenario:
+        scenario.write("AT_MOST = {'size': (1.05, 0.4)}\n")
+    has(lab.run(*run_one), "# size: not compared, as one-ffa does not pass on both", "pass:1 fail:0")
 
 
 @test

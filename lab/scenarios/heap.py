@@ -16,4 +16,4 @@ def scenario(guest, kexecs=8, check=lambda guest: None):
     # What OP-TEE allocates once, at the first use of something, is not a loss.
     left = (heap[-1] - heap[0]) / (kexecs - 1)
     guest.figure("heap left by a kexec", left, "bytes")
-    guest.must(left == 0, f"OP-TEE's heap after each kexec, in bytes: {heap}")
+    guest.must(len(set(heap)) == 1, f"OP-TEE's heap after each kexec, in bytes: {heap}")
