@@ -6,9 +6,9 @@
 
 A later fragment overrides an earlier one. A symbol that is lost, or has
 another value, is an error. That a module became of what was to be built in is
-none if there are fragments that want modules: it depends on one. One that no Kconfig file of the tree knows is an
-error too, unless the fork defines it: then the tree is the base, or has only
-some of the topics, and a notice is enough.
+none if there are fragments that want modules: it depends on one. A symbol that
+no Kconfig file of the tree knows is an error too, unless the fork defines it:
+then the tree is the base, or has only some of the topics, and a notice is enough.
 """
 import pathlib
 import re

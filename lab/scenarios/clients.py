@@ -65,5 +65,6 @@ def no_complaint(guest):
     secure = guest.secure_log.read_text(errors="replace")
     guest.must("LAB:" not in secure, "OP-TEE complains: " + secure.partition("LAB:")[2][:200])
     # An end of a call by the shutdown; memory that is given back twice, or not at all
-    errors = re.findall(r"(?:invoke err|Failed to wait for alarm|mem_reclaim:|Release SHM id|unregister shm).*", guest.text)
+    errors = re.findall(r"(?:invoke err|Failed to wait for alarm|mem_reclaim:|Release SHM id|unregister shm).*",
+                        guest.text)
     guest.must(not errors, f"the kernel complains: {errors}")
