@@ -321,9 +321,9 @@ class Guest:
         self._load("-l", how, image, append)
         return self.reboot(first, command)
 
-    def crash(self, how="load"):
+    def crash(self, how="load", append=""):
         """Load a crash kernel, panic, and come back in the crash kernel."""
-        self._load("-p", how, "kernel", "lab.kdump maxcpus=1 reset_devices")
+        self._load("-p", how, "kernel", f"lab.kdump maxcpus=1 reset_devices {append}")
         self.tolerate(r"Kernel panic - not syncing: sysrq triggered crash")
         # Once the port is idle, which its driver sees to 500 ms after this line: a CPU
         # that wants it when another one panics waits with interrupts off, and for ever

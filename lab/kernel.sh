@@ -7,8 +7,8 @@
 #
 # SRC is a kernel tree, ARCH is arm64 or x86_64, VARIANT is plain, debug, kcsan,
 # modules, order (with KVM, and lab/kernel/order.patch), sync (the same, and
-# IMA_INIT_LATE_SYNC), debug-order (debug, and that patch), ffa-module (the FF-A
-# core is one), psp, gcov or size. The objects go to SRC/.build-ARCH[-VARIANT]:
+# IMA_INIT_LATE_SYNC), debug-order (debug, and that patch), debug-modules (debug and
+# modules), ffa-module (the FF-A core is one), psp, gcov or size. The objects go to SRC/.build-ARCH[-VARIANT]:
 # as a direct child of SRC, the compiler sees the same relative paths whatever
 # the tree is called, so that ccache serves the fork, the base and each topic
 # from one cache. The selftests go to kselftest/ there. Prints the path of the
@@ -43,15 +43,17 @@ fragments=("$top/lab/kernel/lab.config" "$top/lab/kernel/$arch.config"
 options=()
 case $variant in
 plain)	;;
-debug|debug-order)
-	fragments+=("$top/kernel/configs/tee-debug.config" "$top/lab/kernel/debug.config") ;;
+debug*)
+	fragments+=("$top/kernel/configs/tee-debug.config" "$top/lab/kernel/debug.config") ;;&
+debug|debug-order)	;;
+debug-modules|modules) fragments+=("$top/lab/kernel/modules.config") ;;
 gcov)	fragments+=("$top/lab/kernel/gcov.config")
 	options=(GCOV_PROFILE_confidential.o=y GCOV_PROFILE_confidential-mmio.o=y) ;;
 size)	fragments+=("$top/lab/kernel/size.config")
 	options=(KBUILD_BUILD_VERSION=1) ;;	# else it counts the builds
-kcsan|ffa-module|modules|order|psp) fragments+=("$top/lab/kernel/$variant.config") ;;
+kcsan|ffa-module|order|psp) fragments+=("$top/lab/kernel/$variant.config") ;;
 sync)	fragments+=("$top/lab/kernel/order.config" "$top/lab/kernel/sync.config") ;;
-*)	die "no such VARIANT: $variant (plain, debug, kcsan, modules, order, sync, debug-order, ffa-module, psp, gcov or size)" ;;
+*)	die "no such VARIANT: $variant (plain, debug, kcsan, modules, order, sync, debug-order, debug-modules, ffa-module, psp, gcov or size)" ;;
 esac
 for f in "$@"; do
 	[ -e "$f" ] || f=$top/$f
@@ -120,7 +122,7 @@ fi
 # Build, with a counter: make -n would take longer than most builds, so the
 # total is the number of lines that the last whole build printed.
 targets=("$(basename "$image")")
-[ "$variant" != modules ] || targets+=(modules)
+[ "${variant#debug-}" != modules ] || targets+=(modules)
 start=$(date +%s)
 total=$(cat "$out/.lab-lines" 2> /dev/null || echo 0)
 (
@@ -144,7 +146,7 @@ lines=$(cat "$out/.lab-count")
 [ ! -d "$CCACHE_DIR" ] || touch "$known"
 
 # The lab's own modules, which are no part of the kernel.
-if [ "$arch" = arm64 ] && [ "$variant" = modules ]; then
+if [ "$arch" = arm64 ] && [ "${variant#debug-}" = modules ]; then
 	kmake M="$top/lab/fuzz" MO="$out/lab-fuzz" modules >> "$log" 2>&1 || fail 'the build of lab/fuzz'
 fi
 

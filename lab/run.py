@@ -8,8 +8,8 @@ A scenario is a Python file: its docstring says in one line what it shows, and
             scenario() takes; one test for each combination
     LIMIT   seconds after which the machine counts as hung
     MEMORY  of the machine; APPEND to its command line; VARIANT of the kernel
-            (plain, debug, kcsan, gcov, order, sync, psp, or modules, which
-            are /boot/*.ko in the guest then); SUITE (check, soak for the long
+            (see lab/kernel.sh; the modules of modules and debug-modules are
+            /boot/*.ko in the guest); SUITE (check, soak for the long
             ones, measure, or without: see lab/without.py); TOPIC that it needs,
             if not just a kernel, a dict if that depends on the ABI;
             COMPARE = False if it says nothing on another tree, and does not run
@@ -177,7 +177,7 @@ def setup(test, src, args):
     """The machine for a test on a kernel tree."""
     params = test.params
     images = {"kernel": image(src, test.arch, src != args.src and test.get("BESIDE") or test.variant)}
-    if test.variant == "modules":
+    if test.variant in ("modules", "debug-modules"):
         images.update((ko.name, ko) for ko in images["kernel"].parents[3].rglob("*.ko"))
     if test.get("SELFTEST"):
         # The fork's, on whatever kernel: the base has none.

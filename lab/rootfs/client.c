@@ -6,6 +6,8 @@
  * log what became of it.
  *
  *   hold	has a session, allocated and registered memory, and sleeps
+ *   mark	as hold, with C in each byte of the registered memory, of which it
+ *		first says where that is, "@lab memory ADDRESS" for each page of 4 KiB
  *   load	waits for the supplicant to load a trusted application
  *   ask	waits for the supplicant to say that it has no such application
  *   wait	has a trusted application sleep for 24 days: its thread is suspended
@@ -38,7 +40,9 @@
 
 #include <linux/tee.h>
 
+#define PAGE			4096
 #define SIZE			65536
+#define PAGEMAP_FRAME		((1ULL << 55) - 1)
 #define SESSIONS		64
 #define CPUS			2	/* of the machine, for yield and all */
 #define PTA_CMD_MUTEX		7	/* value a: 1 to read; b: how many times */
@@ -63,6 +67,7 @@ static const uint8_t ta_missing[TEE_IOCTL_UUID_LEN] = {
 static const char *mode;
 static int shared[2];		/* memory that is allocated, and registered */
 static char *mapped;		/* the former */
+static char *registered;	/* the latter */
 
 static void say(const char *fmt, ...)
 {
@@ -125,18 +130,40 @@ static int share(int fd)
 
 	shared[0] = ioctl(fd, TEE_IOC_SHM_ALLOC, &alloc);
 	mapped = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, shared[0], 0);
-	reg.addr = (uintptr_t)aligned_alloc(4096, SIZE);
-	if (shared[0] < 0 || mapped == MAP_FAILED || !reg.addr)
+	registered = aligned_alloc(PAGE, SIZE);
+	if (shared[0] < 0 || mapped == MAP_FAILED || !registered)
 		return -errno;
-	memset((void *)(uintptr_t)reg.addr, 1, SIZE);
+	memset(registered, 1, SIZE);
+	reg.addr = (uintptr_t)registered;
 	shared[1] = ioctl(fd, TEE_IOC_SHM_REGISTER, &reg);
 	return shared[1] < 0 ? -errno : 0;
+}
+
+/* Root may know where a page is, if that is not the kernel's, which allocated memory is. */
+static int mark(void)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	uint64_t entry;
+
+	if (fd < 0)
+		return -errno;
+	memset(registered, 'C', SIZE);
+	for (char *page = registered; page < registered + SIZE; page += PAGE) {
+		if (pread(fd, &entry, sizeof(entry), (uintptr_t)page / PAGE * sizeof(entry)) !=
+		    sizeof(entry) || !(entry & PAGEMAP_FRAME))
+			return -ENXIO;
+		printf("@lab memory %#llx\n", (unsigned long long)(entry & PAGEMAP_FRAME) * PAGE);
+	}
+	close(fd);
+	return 0;
 }
 
 static int hold(int fd)
 {
 	int rc = share(fd);
 
+	if (!rc && !strcmp(mode, "mark"))
+		rc = mark();
 	if (rc)
 		return rc;
 	ready();
@@ -190,7 +217,7 @@ static int client(int number)
 	rc = open_session(fd, !strcmp(mode, "wait") ? ta_os_test : pta_invoke_tests, &session);
 	if (rc)
 		return rc;
-	if (!strcmp(mode, "hold"))
+	if (!strcmp(mode, "hold") || !strcmp(mode, "mark"))
 		return hold(fd);
 	for (int i = 1; i < SESSIONS && !strcmp(mode, "quit") && !rc; i++)
 		rc = open_session(fd, pta_invoke_tests, &session);
@@ -238,7 +265,8 @@ static int go_down(const pid_t *pids, const char *how)
 int main(int argc, char **argv)
 {
 	static const char *const modes[] = {
-		"hold", "load", "ask", "wait", "spin", "yield", "all", "busy", "quit", NULL,
+		"hold", "mark", "load", "ask", "wait", "spin", "yield", "all", "busy", "quit",
+		NULL,
 	};
 	const char *const *known;
 	int count = argc > 2 ? atoi(argv[2]) : 1;
@@ -251,7 +279,8 @@ int main(int argc, char **argv)
 	for (known = modes; *known && strcmp(mode, *known); known++)
 		;
 	if (count < 1 || !*known) {
-		fprintf(stderr, "usage: %s hold|load|ask|wait|spin|yield|all|busy|quit [COUNT]\n", argv[0]);
+		fprintf(stderr, "usage: %s hold|mark|load|ask|wait|spin|yield|all|busy|quit [COUNT]\n",
+			argv[0]);
 		return 2;
 	}
 	for (number = 0; number < count; number++) {

@@ -3,6 +3,9 @@
  * /lab/held: what the lab's OP-TEE holds of the normal world, now and of
  * earlier kernels, in one line of NAME=NUMBER. See pta_lab.h in the patches of
  * lab/firmware/optee-os/. What it takes to ask is counted as well.
+ *
+ * /lab/held mark: have OP-TEE fill the kernel's FF-A RX buffer with R, and say
+ * where that is, a line "@lab memory ADDRESS" for each page of 4 KiB.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +17,8 @@
 #include <linux/tee.h>
 
 #define PTA_LAB_CMD_HELD	0
+#define PTA_LAB_CMD_MARK_RX	1
+#define PAGE			4096
 #define NUM_PARAMS		4
 
 static const uint8_t pta_lab[TEE_IOCTL_UUID_LEN] = {
@@ -21,7 +26,7 @@ static const uint8_t pta_lab[TEE_IOCTL_UUID_LEN] = {
 	0xbd, 0x5b, 0x9f, 0xbf, 0xf4, 0xad, 0x6b, 0xcc,
 };
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static const char *const names[NUM_PARAMS][2] = {
 		{ "objects", "pages" },
@@ -29,12 +34,14 @@ int main(void)
 		{ "sessions", "earlier_sessions" },
 		{ "threads", "kernel" },
 	};
+	int mark = argc > 1 && !strcmp(argv[1], "mark");
 	struct tee_ioctl_open_session_arg open_arg = {};
 	struct tee_ioctl_buf_data buf = { (uintptr_t)&open_arg, sizeof(open_arg) };
 	struct {
 		struct tee_ioctl_invoke_arg arg;
 		struct tee_ioctl_param params[NUM_PARAMS];
-	} call = { .arg = { .func = PTA_LAB_CMD_HELD, .num_params = NUM_PARAMS } };
+	} call = { .arg = { .func = mark ? PTA_LAB_CMD_MARK_RX : PTA_LAB_CMD_HELD,
+			    .num_params = NUM_PARAMS } };
 	int fd = open("/dev/tee0", O_RDWR);
 	int n;
 
@@ -46,6 +53,11 @@ int main(void)
 	}
 	for (n = 0; n < NUM_PARAMS; n++)
 		call.params[n].attr = TEE_IOCTL_PARAM_ATTR_TYPE_VALUE_OUTPUT;
+	if (mark) {
+		call.params[0].attr = TEE_IOCTL_PARAM_ATTR_TYPE_VALUE_INPUT;
+		call.params[0].a = 'R';
+		call.params[3].attr = TEE_IOCTL_PARAM_ATTR_TYPE_NONE;
+	}
 	call.arg.session = open_arg.session;
 	buf.buf_ptr = (uintptr_t)&call;
 	buf.buf_len = sizeof(call);
@@ -54,7 +66,9 @@ int main(void)
 			strerror(errno), call.arg.ret);
 		return 1;
 	}
-	for (n = 0; n < NUM_PARAMS; n++)
+	for (n = 0; mark && n < (int)call.params[2].a; n += PAGE)
+		printf("@lab memory %#llx\n", (call.params[1].a << 32 | call.params[1].b) + n);
+	for (n = 0; !mark && n < NUM_PARAMS; n++)
 		printf("%s=%llu %s=%llu%c", names[n][0], call.params[n].a,
 		       names[n][1], call.params[n].b, n < NUM_PARAMS - 1 ? ' ' : '\n');
 	return 0;

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """After a panic the crash kernel writes a dump that can be read, and nobody else writes into it"""
+import re
+
 MATRIX = {"abi": ["smc", "ffa"], "how": ["load", "file"], "threads": ["free", "suspended"]}
 LIMIT = 120
 APPEND = "crashkernel=640M"
 MARK = "the words that the dump must hold"
 
 
-def scenario(guest, how, threads):
-    crash(guest, how, threads)
+def scenario(guest, abi, how, threads):
+    marked = crash(guest, abi, how, threads)
+    unchanged(guest, marked)
     guest.run("makedumpfile -l -d 31 /proc/vmcore /tmp/dump", limit=90)
     guest.figure("dump", int(guest.run("stat -c %s /tmp/dump")) / 1e6, "MB")
     # Opened again, by its own means: the old kernel's log is in it.
@@ -21,14 +24,19 @@ def scenario(guest, how, threads):
     again = guest.run('[ "$sum" = "$(md5sum < /tmp/dump)" ] || echo another', check=False)
     guest.must(not again, "a second dump of the same crash is another one: "
                "something writes into the crashed kernel's memory")
+    unchanged(guest, marked)
 
 
-def crash(guest, how, threads):
-    """Panic with tee-supplicant running, and OP-TEE's threads free or suspended."""
+def crash(guest, abi, how, threads):
+    """Panic with tee-supplicant running, and OP-TEE's threads free or suspended. The
+    pages that OP-TEE had, by the letter that is in each of their bytes."""
     guest.run(f"echo '{MARK}' > /dev/kmsg")
     # The clock starts at 0; makedumpfile takes a crash in that second for invalid.
     guest.run("date -s @2000000000")
     guest.run("/lab/supplicant start")
+    marked = {"C": mark(guest, "/lab/client mark; sleep 1", 16)}
+    if abi == "ffa":    # and the firmware is the lab's
+        marked["R"] = mark(guest, "/lab/held mark", 1)
     if threads == "suspended":
         # More calls than OP-TEE has threads wait for a supplicant that is stopped.
         guest.run("kill -STOP $(cat /run/tee-supplicant.pid); /lab/client load 4; sleep 1")
@@ -38,3 +46,19 @@ def crash(guest, how, threads):
     guest.must(answered == (threads == "free"),
                f"OP-TEE {'answers' if answered else 'does not answer'}: its threads are not {threads}")
     guest.crash(how)
+    return marked
+
+
+def mark(guest, command, at_least):
+    pages = re.findall("@lab memory (0x[0-9a-f]+)", guest.run(command))
+    guest.must(len(pages) >= at_least, f"`{command}` marked {len(pages)} pages, not {at_least}")
+    return pages
+
+
+def unchanged(guest, marked):
+    """What OP-TEE could write to when the kernel crashed is what it was then."""
+    for letter, pages in marked.items():
+        other = int(guest.run(f"/lab/vmcore {' '.join(pages)} > /tmp/marked && "
+                              f"tr -d {letter} < /tmp/marked | wc -c"))
+        guest.must(other == 0, f"{other} bytes marked {letter} are another in the crash kernel: "
+                   "the secure world has written to the crashed kernel's memory")

@@ -30,11 +30,16 @@ def scenario(guest):
                    "; ".join(re.findall(r"not ok .*", log)) or f"the suite {suite} did not run")
     for test in "cc_lock_test", "cc_race_test", "cc_race_remove_test", "ccr_ioremap_stress":
         guest.must(re.search(rf"ok \d+ {test}(?! # SKIP)", log), f"{test} did not run")
+    locks_and_races(guest, log, OURS)
+    for number, what in re.findall(r"(\d+) (devices removed|bindings while accepted)", log):
+        guest.figure(what, int(number), "times")
+
+
+def locks_and_races(guest, log, ours):
+    """Of the data races in a log none may be ours, and lockdep must be on at the end."""
     reports = re.findall(r"BUG: KCSAN: .*?={60}", log, re.S)
-    ours = [report for report in reports if OURS.search(report)]
-    guest.must(not ours, f"{len(ours)} data races, the first: {ours[0] if ours else ''}")
+    found = [report for report in reports if ours.search(report)]
+    guest.must(not found, f"{len(found)} data races, the first: {found[0] if found else ''}")
     locks = guest.run("grep debug_locks: /proc/lockdep_stats")
     guest.must(locks.split()[-1] == "1", f"lockdep is off by now: {locks}")
     guest.figure("data races of others", len(reports), "reports")
-    for number, what in re.findall(r"(\d+) (devices removed|bindings while accepted)", log):
-        guest.figure(what, int(number), "times")

@@ -161,10 +161,9 @@ static void thread_in_use(struct kunit *test)
 	kfree(cq);
 }
 
-/* When the machine goes down they do not, whether they wait already or come then. */
-static void thread_in_use_going_down(struct kunit *test)
+/* One call has the thread there is, one waits when the machine goes down, one comes then. */
+static void turned_away(struct kunit *test, struct optee_call_queue *cq)
 {
-	struct optee_call_queue *cq = queue(test, 0);
 	struct optee_call_waiter inside;
 	struct caller *before, *after;
 
@@ -180,6 +179,13 @@ static void thread_in_use_going_down(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, caller_end(test, after), -EBUSY);
 	optee_cq_wait_final(cq, &inside);
 	KUNIT_EXPECT_TRUE(test, list_empty(&cq->waiters));
+}
+
+static void thread_in_use_going_down(struct kunit *test)
+{
+	struct optee_call_queue *cq = queue(test, 0);
+
+	turned_away(test, cq);
 	kfree(cq);
 }
 
@@ -203,20 +209,8 @@ static void thread_asked_for_going_down(struct kunit *test)
 static void thread_counted_going_down(struct kunit *test)
 {
 	struct optee_call_queue *cq = queue(test, 1);
-	struct optee_call_waiter inside;
-	struct caller *before, *after;
 
-	optee_cq_wait_init(cq, &inside, false);
-	before = caller_start(test, cq, 0);
-	complete(&before->go);
-	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&before->queued,
-							  msecs_to_jiffies(50)), 0);
-	optee_cq_going_down(cq);
-	after = caller_start(test, cq, 0);
-	complete(&after->go);
-	KUNIT_EXPECT_EQ(test, caller_end(test, before), -EBUSY);
-	KUNIT_EXPECT_EQ(test, caller_end(test, after), -EBUSY);
-	optee_cq_wait_final(cq, &inside);
+	turned_away(test, cq);
 	KUNIT_EXPECT_EQ(test, cq->free_thread_count, 1);
 	kfree(cq);
 }

@@ -525,7 +525,36 @@ static struct kunit_suite tstee_test_suite = {
 	.test_cases = tstee_test_cases,
 };
 
-kunit_test_suite(tstee_test_suite);
+/* In a kdump kernel the partition is the crashed kernel's, and has its memory. */
+static void tstee_kdump_refuses(struct kunit *test)
+{
+	const struct ffa_partition_info info = {
+		.id = FAKE_ID,
+		.properties = FFA_PARTITION_DIRECT_RECV,
+		.uuid = TS_RPC_UUID,
+	};
+	struct ffa_device *ffa_dev;
+
+	if (!is_kdump_kernel())
+		kunit_skip(test, "this is not a kdump kernel");
+
+	ffa_dev = ffa_device_register(&info, &fake_ops, NULL);
+	KUNIT_ASSERT_NOT_NULL(test, ffa_dev);
+	KUNIT_EXPECT_FALSE(test, device_is_bound(&ffa_dev->dev));
+	ffa_device_unregister(ffa_dev);
+}
+
+static struct kunit_case tstee_kdump_cases[] = {
+	KUNIT_CASE(tstee_kdump_refuses),
+	{}
+};
+
+static struct kunit_suite tstee_kdump_suite = {
+	.name = "tstee-kdump",
+	.test_cases = tstee_kdump_cases,
+};
+
+kunit_test_suites(&tstee_test_suite, &tstee_kdump_suite);
 
 MODULE_DESCRIPTION("KUnit tests of the Trusted Services driver");
 MODULE_LICENSE("GPL");
