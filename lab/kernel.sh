@@ -7,12 +7,12 @@
 #
 # SRC is a kernel tree, ARCH is arm64 or x86_64, VARIANT is plain, debug, kcsan,
 # modules, order (with KVM, and lab/kernel/order.patch), sync (the same, and
-# IMA_INIT_LATE_SYNC), debug-order (debug, and that patch), debug-modules (debug and
-# modules), ffa-module (the FF-A core is one), psp, gcov or size. The objects go to SRC/.build-ARCH[-VARIANT]:
-# as a direct child of SRC, the compiler sees the same relative paths whatever
-# the tree is called, so that ccache serves the fork, the base and each topic
-# from one cache. The selftests go to kselftest/ there. Prints the path of the
-# image.
+# IMA_INIT_LATE_SYNC), debug-order (debug, and that patch), debug-modules (debug
+# and modules), ffa-module (the FF-A core is one), psp, gcov or size. The
+# objects go to SRC/.build-ARCH[-VARIANT]: as a direct child of SRC, the
+# compiler sees the same relative paths whatever the tree is called, so that
+# ccache serves the fork, the base and each topic from one cache. The selftests
+# go to kselftest/ there. Prints the path of the image.
 set -euo pipefail
 
 [ $# -ge 3 ] || { sed -n '4,15s/^# \{0,1\}//p' "$0" >&2; exit 2; }

@@ -66,9 +66,14 @@ int main(int argc, char **argv)
 			strerror(errno), call.arg.ret);
 		return 1;
 	}
-	for (n = 0; mark && n < (int)call.params[2].a; n += PAGE)
-		printf("@lab memory %#llx\n", (call.params[1].a << 32 | call.params[1].b) + n);
-	for (n = 0; !mark && n < NUM_PARAMS; n++)
+	if (mark) {
+		unsigned long long start = call.params[1].a << 32 | call.params[1].b;
+
+		for (n = 0; n < (int)call.params[2].a; n += PAGE)
+			printf("@lab memory %#llx\n", start + n);
+		return 0;
+	}
+	for (n = 0; n < NUM_PARAMS; n++)
 		printf("%s=%llu %s=%llu%c", names[n][0], call.params[n].a,
 		       names[n][1], call.params[n].b, n < NUM_PARAMS - 1 ? ' ' : '\n');
 	return 0;

@@ -2,7 +2,7 @@
 /*
  * /lab/vmcore ADDRESS...: in a crash kernel, the pages of 4 KiB that the crashed
  * kernel had at these physical addresses, one after the other on standard output.
- * makedumpfile leaves out what belongs to user space, and reads the rest only once.
+ * Of what belongs to user space there is nothing in a dump by makedumpfile -d 31.
  */
 #include <elf.h>
 #include <errno.h>

@@ -34,7 +34,8 @@ def crash(guest, abi, how, threads):
     # The clock starts at 0; makedumpfile takes a crash in that second for invalid.
     guest.run("date -s @2000000000")
     guest.run("/lab/supplicant start")
-    marked = {"C": mark(guest, "/lab/client mark; sleep 1", 16)}
+    marked = {"C": mark(guest, "/lab/client mark > /tmp/mark; until grep -q client /tmp/mark; do "
+                               "usleep 100000; done; cat /tmp/mark", 16)}
     if abi == "ffa":    # and the firmware is the lab's
         marked["R"] = mark(guest, "/lab/held mark", 1)
     if threads == "suspended":

@@ -17,6 +17,6 @@ def scenario(guest):
     for suite in SUITES:
         guest.must(any(line.startswith("ok ") and line.split()[2] == suite for line in ktap),
                    f"the suite {suite} did not run")
-    guest.crash()
+    guest.crash("file")
     guest.must("amdtee: not used in a kdump kernel" in guest.dmesg(),
                "the crash kernel does not say that it leaves AMD's TEE alone")

@@ -25,7 +25,7 @@ def unload(guest, modules):
     guest.run(" && ".join(f"rmmod {m}" for m in reversed(modules)))
 
 
-def scenario(guest, abi, times=50, **_):
+def scenario(guest, abi, times=50):
     # With SMC there is no FF-A, but OP-TEE's driver needs the bus of that (ffa-core).
     modules = [m for m in MODULES if abi == "ffa" or m != "ffa-module"]
     heap = []

@@ -3,11 +3,12 @@
 import random
 import statistics
 
-MATRIX = {"abi": ["smc", "ffa"], "cpus": [2], "how": ["poweroff", "reboot", "kexec"],
+MATRIX = {"abi": ["smc", "ffa"], "cpus": [1, 2, 4], "how": ["poweroff", "reboot", "kexec"],
           "user": ["supplicant", "xtest", "wait", "spin", "killed"]}
 SUITE = "soak"
 TOPIC = "optee-kexec"
 LIMIT = 3600
+CPUS = {"poweroff": 1, "reboot": 2, "kexec": 4}
 IDLE = 10      # times without a user, to compare with
 START = {
     "idle": ":",
@@ -19,6 +20,15 @@ START = {
     "spin": "/lab/client spin",
 }
 START["killed"] = START["xtest"]
+
+
+def MEMORY(how, **_):
+    return "8G" if how == "reboot" else "2G"
+
+
+def sensible(cpus, how, **_):
+    """A machine of its own for each way to go down: all of them would take a day."""
+    return cpus == CPUS[how]
 
 
 def scenario(guest, abi, how, user, trials=100):
