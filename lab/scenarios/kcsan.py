@@ -2,7 +2,7 @@
 """KCSAN sees the races of its own test, so that its silence elsewhere says something"""
 import re
 
-MATRIX = {"abi": ["x86_64"], "cpus": [4]}
+MATRIX = {"abi": ["smc", "x86_64"], "cpus": [4]}
 VARIANT = "kcsan"
 APPEND = "kunit.enable=1 kunit.autorun=1 kunit.filter_glob=kcsan.test_basic log_buf_len=4M"
 SUITE = "soak"
