@@ -340,7 +340,8 @@ class Guest:
         kernel's log that shows start, to the kernel's last words."""
         left = re.findall(r"@lab leaves up=(\S+)", self.text)[-1]
         if start:
-            left = re.search(rf"\[ *(\d+\.\d+)\] {start}", self.text)[1]
+            since = self.text.rindex("@lab leaves")
+            left = re.search(rf"\[ *(\d+\.\d+)\] {start}", self.text[since:])[1]
         words = re.findall(r"\[ *(\d+\.\d+)\] (?:kexec_core: Starting new kernel|"
                            r"reboot: (?:Power down|Restarting system))", self.text)
         return float(words[-1]) - float(left)

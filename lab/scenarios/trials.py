@@ -33,6 +33,9 @@ def sensible(cpus, how, **_):
 
 def scenario(guest, abi, how, user, trials=100):
     dice = random.Random(f"{abi} {how} {user}")      # the same moments each time
+    # From where the kernel knows: on the only CPU, which "spin" has over SMC, user space
+    # takes as long as OP-TEE lets it.
+    command = f"/lab/leave {how}"
     seconds = {"idle": [], user: []}
     for who in ["idle"] * IDLE + [user] * trials:
         guest.run(START[who])
@@ -43,13 +46,13 @@ def scenario(guest, abi, how, user, trials=100):
             first = f"(usleep {max(0, moment + dice.randrange(-20_000, 20_000))}; " \
                     f"kill -9 $(pidof xtest)) & {first}"
         if how == "kexec":
-            guest.kexec(first=first)
+            guest.kexec(first=first, command=command)
         elif how == "reboot":
-            guest.reboot(first)
+            guest.reboot(first, command)
         else:
-            guest.off(first)
+            guest.off(first, command)
             guest.boot()
-        seconds[who].append(guest.shutdown())
+        seconds[who].append(guest.shutdown("lab: goes down"))
         if how == "kexec" and who in ("wait", "spin"):
             guest.reboot()      # their threads are lost to the next kernels
         elif how == "kexec":
