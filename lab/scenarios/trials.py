@@ -27,8 +27,8 @@ def MEMORY(how, **_):
 
 
 def FIRMWARE(abi, user, **_):
-    """OP-TEE 4.5, Debian's binary, panics when a client is killed at some moments, at
-    the same moments on the unpatched base and with the machine up: see killed.py."""
+    """OP-TEE 4.5, Debian's binary, panics when a client is killed at some moments, on
+    the unpatched base and with the machine up, too."""
     return "smc-lab" if abi == "smc" and user == "killed" else abi
 
 
