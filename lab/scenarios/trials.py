@@ -26,12 +26,6 @@ def MEMORY(how, **_):
     return "8G" if how == "reboot" else "2G"
 
 
-def FIRMWARE(abi, user, **_):
-    """OP-TEE 4.5, Debian's binary, panics when a client is killed at some moments, on
-    the unpatched base and with the machine up, too."""
-    return "smc-lab" if abi == "smc" and user == "killed" else abi
-
-
 def sensible(cpus, how, **_):
     """A machine of its own for each way to go down: all of them would take a day."""
     return cpus == CPUS[how]

@@ -10,6 +10,7 @@
 #include <linux/errno.h>
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/tee_core.h>
 #include <linux/workqueue.h>
@@ -318,10 +319,11 @@ static void notif_after_abort(struct kunit *test)
 }
 
 /**
- * struct asker - a call that needs the supplicant, which never answers
+ * struct asker - a call that needs the supplicant, which the test is
  * @optee:	the instance, of which only the supplicant's part is set up
  * @teedev:	its device
  * @ctx:	who calls
+ * @killed:	the client has been killed
  * @ret:	what secure world gets
  * @done:	it ended
  */
@@ -329,6 +331,7 @@ struct asker {
 	struct optee optee;
 	struct tee_device teedev;
 	struct tee_context ctx;
+	bool killed;
 	u32 ret;
 	struct completion done;
 };
@@ -337,6 +340,10 @@ static int asker_fn(void *data)
 {
 	struct asker *asker = data;
 
+	if (asker->killed) {
+		allow_signal(SIGKILL);
+		send_sig(SIGKILL, current, 1);
+	}
 	asker->ret = optee_supp_thrd_req(&asker->ctx, 0, 0, NULL);
 	complete(&asker->done);
 
@@ -431,6 +438,65 @@ static void supp_silent(struct kunit *test)
 
 	optee_supp_uninit(&silent->optee.supp);
 	kfree(silent);
+}
+
+/* How long a killed client waits, in ms */
+static unsigned int killed_client(struct kunit *test, struct asker *asker)
+{
+	unsigned long start = jiffies;
+
+	asker->killed = true;
+	reinit_completion(&asker->done);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(asker_fn, asker, "optee-asker")));
+	KUNIT_ASSERT_NE(test, wait_for_completion_timeout(&asker->done,
+							  msecs_to_jiffies(LONG_MS)), 0);
+
+	return jiffies_to_msecs(jiffies - start);
+}
+
+/* A killed client waits some time, but no other one after it, nor if nobody is there. */
+static void supp_silent_killed(struct kunit *test)
+{
+	struct asker *silent = asker(test);
+
+	KUNIT_EXPECT_GE(test, killed_client(test, silent), 1900);
+	KUNIT_EXPECT_EQ(test, silent->ret, TEEC_ERROR_COMMUNICATION);
+	KUNIT_EXPECT_LT(test, killed_client(test, silent), 1900);
+	KUNIT_EXPECT_EQ(test, silent->ret, TEEC_ERROR_COMMUNICATION);
+
+	optee_supp_release(&silent->optee.supp);
+	KUNIT_EXPECT_LT(test, killed_client(test, silent), 1900);
+	KUNIT_EXPECT_EQ(test, silent->ret, TEEC_ERROR_COMMUNICATION);
+
+	optee_supp_uninit(&silent->optee.supp);
+	kfree(silent);
+}
+
+/* It gets the answer, and so does one after it. */
+static void supp_answers_killed(struct kunit *test)
+{
+	struct asker *asked = asker(test);
+	u32 ret;
+
+	asked->killed = true;
+	for (ret = 1; ret <= 2; ret++) {
+		struct tee_param param = { .attr = TEE_IOCTL_PARAM_ATTR_META };
+		u32 num_params = 1;
+		u32 func;
+
+		reinit_completion(&asked->done);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(asker_fn, asked, "optee-asker")));
+		KUNIT_ASSERT_EQ(test, wait_for_completion_timeout(&asked->done,
+								  msecs_to_jiffies(50)), 0);
+		KUNIT_ASSERT_EQ(test, optee_supp_recv(&asked->ctx, &func, &num_params, &param), 0);
+		KUNIT_EXPECT_EQ(test, optee_supp_send(&asked->ctx, ret, num_params, &param), 0);
+		KUNIT_ASSERT_NE(test, wait_for_completion_timeout(&asked->done,
+								  msecs_to_jiffies(LONG_MS)), 0);
+		KUNIT_EXPECT_EQ(test, asked->ret, ret);
+	}
+
+	optee_supp_uninit(&asked->optee.supp);
+	kfree(asked);
 }
 
 /**
@@ -536,6 +602,8 @@ static struct kunit_case optee_wait_cases[] = {
 	KUNIT_CASE_SLOW(supp_asked_before_going_down),
 	KUNIT_CASE(supp_absent_going_down),
 	KUNIT_CASE_SLOW(supp_silent),
+	KUNIT_CASE_SLOW(supp_silent_killed),
+	KUNIT_CASE(supp_answers_killed),
 	KUNIT_CASE(memory_under_way),
 	KUNIT_CASE_SLOW(memory_never_back),
 	{}
